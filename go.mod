@@ -1,0 +1,9 @@
+module github.com/bachata-go/bachata
+
+go 1.26
+
+require (
+	github.com/go-json-experiment/json v1.27.2 // indirect
+	github.com/gobwas/httphead v0.1.0 // indirect
+	github.com/gobwas/ws v1.5.0 // indirect
+)

@@ -1,0 +1,230 @@
+package bachata
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Errors that a Queue reports. Match them with errors.Is.
+var (
+	// ErrQueueClosed is returned by every method of a queue after its Close.
+	ErrQueueClosed = errors.New("bachata: queue is closed")
+	// ErrUnavailable wraps every failure after which the caller does not know whether the work was done,
+	// or knows that it was not, and may try again: a failed sync, a full disk, a server that is away.
+	ErrUnavailable = errors.New("bachata: queue is unavailable")
+)
+
+// A Queue keeps the inboxes: for each channel the messages that its receivers have not confirmed, in the order in
+// which they were put. It stores bytes and knows neither protocol nor socket.
+//
+// All methods may be called concurrently. A context that ends makes a method return early; work that was
+// already handed to the store may still be carried out. Byte slices and strings that a queue is given belong to it
+// from then on and are never changed by either side; those that it returns are the caller's to keep, not to change.
+//
+// What a queue promises beyond this contract (mode, level of safety, atomicity) it states by Info, and the suite in
+// package queuetest holds it to that.
+type Queue interface {
+	// Put appends each item to the inboxes of its channels, in order, and returns once that is as safe as
+	// Info().Level says. The result has one entry an item. An error means that no item is known to be stored.
+	//
+	// In reliable mode an item with an id is known by (Origin, Dest, ID): put again while it is pending or within
+	// the dedupe window it is the same message, whatever its content or channels: every channel is answered
+	// Duplicate, after the same barrier as the first, and the receipts that it already has are put into the inbox
+	// of Origin once more. Two items of one call may be the same message too.
+	//
+	// An inbox that is full answers Full, or drops its oldest message, as the queue was configured. If at least
+	// one channel of an item took it, each Full channel is reported to Origin by a receipt with OutcomeDropped.
+	// If all are full, nothing is stored and the id is not remembered.
+	//
+	// If an item is Unavailable on a channel, the later items of the call are Unavailable on it too.
+	Put(ctx context.Context, items []Item) ([]PutResult, error)
+
+	// Fetch reads the envelopes of channel after the cursor, in order, up to the limit; an envelope that alone is
+	// larger than limit.Bytes is returned if it is the first. Zero is the start of the inbox. A cursor stays
+	// valid when what it names has left. A reliable queue returns the same envelopes again to whoever asks; a simple
+	// queue ignores the cursor and removes what it returns.
+	Fetch(ctx context.Context, channel string, after Cursor, limit Limit) ([]Envelope, error)
+
+	// Watch calls wake when channel may hold something new, until stop is called. wake must not block and may
+	// be called from any goroutine, also before Watch returns and once after stop. Wake-ups carry no promise: they
+	// may be lost, doubled or late. What was put before Watch returned needs a Fetch.
+	Watch(channel string, wake func(Wake)) (stop func(), err error)
+
+	// PopDelivered takes what the keys name off the inbox of channel and returns once that is as safe as the level
+	// says. For each message with an id, an Origin and no NoReceipt it commits, together with the removal, one
+	// receipt (OutcomeDelivered, From: by) into the inbox of Origin. by is the shown name of who confirms. Each key
+	// takes one envelope at most; what is not there is not found, which is no error. Receipts and gaps are taken
+	// by Cursor only and make no receipt. A simple queue finds nothing.
+	PopDelivered(ctx context.Context, channel, by string, keys []Key) ([]Popped, error)
+
+	// CheckDelivered reports whether no message that the key names waits in the inbox of channel any more.
+	// A simple queue always says true.
+	CheckDelivered(ctx context.Context, channel string, key Key) (bool, error)
+
+	// Info states what the queue promises, now. It does not block.
+	Info() Info
+}
+
+// Mode says how a queue hands out what it keeps.
+type Mode int
+
+const (
+	// Reliable keeps a message until it is confirmed, knows resent ids and makes receipts.
+	Reliable Mode = iota
+	// Simple forgets a message when it hands it out: no dedupe, no receipts (PROTOCOL.md, "Simple mode").
+	Simple
+)
+
+// String returns "reliable" or "simple".
+func (m Mode) String() string {
+	if m == Simple {
+		return "simple"
+	}
+	return "reliable"
+}
+
+// Info is what a queue states of itself.
+type Info struct {
+	Name string // of the backend: "memory", "disk", "redis"
+	Mode Mode
+	// Level says in one sentence what "accepted" survives, for people: "survives kill -9 and power loss of this host".
+	Level string
+	// Durable is true if what was accepted survives the end of the process.
+	Durable bool
+	// Atomic is true if an item is committed to all its channels at once.
+	Atomic bool
+	// Dedupe is the window within which a resent id is recognized at this moment; it shrinks when the cap on
+	// remembered ids is reached. Zero in simple mode.
+	Dedupe time.Duration
+}
+
+// A Cursor is a position in one inbox. It is opaque and belongs to one reader on one node; zero is the start.
+// Later envelopes of an inbox have larger cursors.
+type Cursor uint64
+
+// Limit bounds what Fetch returns. A field that is zero or less does not limit.
+type Limit struct {
+	Messages int
+	Bytes    int // of payloads
+}
+
+// Item is one message to put.
+type Item struct {
+	// Channels are the inboxes to put it into, each named once.
+	Channels []string
+	// ID as the sender spelled it; the zero ID marks a message that is neither deduplicated nor receipted.
+	ID ID
+	// Origin is the channel of origin, where receipts go; empty for the server's own messages, which get none.
+	Origin string
+	// From is the shown sender and Dest the destination as sent; receipts and partial keys refer to them.
+	From, Dest string
+	// Payload is the frame's text, as it goes out.
+	Payload []byte
+	// NoReceipt suppresses the receipts of this message.
+	NoReceipt bool
+}
+
+// PutStatus says what became of an item on one channel.
+type PutStatus uint8
+
+const (
+	Unavailable PutStatus = iota // not known to be stored
+	Stored
+	Duplicate // it was stored before
+	Full      // refused, the inbox is full
+)
+
+// String returns the status in lower case.
+func (s PutStatus) String() string {
+	switch s {
+	case Stored:
+		return "stored"
+	case Duplicate:
+		return "duplicate"
+	case Full:
+		return "full"
+	}
+	return "unavailable"
+}
+
+// PutResult says what became of an item: one status for each of its Channels, in their order.
+type PutResult []PutStatus
+
+// Kind says what an envelope holds.
+type Kind uint8
+
+const (
+	// KindMessage is a message that was put.
+	KindMessage Kind = iota
+	// KindReceipt tells the channel of origin what became of a message of its own.
+	KindReceipt
+	// KindGap stands where something was lost by a stated policy: it says how much.
+	KindGap
+)
+
+// Outcome says what became of a message, in its receipt.
+type Outcome uint8
+
+const (
+	OutcomeDelivered Outcome = iota // 300: confirmed by a receiver
+	OutcomeExpired                  // 480: it grew too old in the inbox
+	OutcomeDropped                  // 481: the inbox was full
+)
+
+// Envelope is one entry of an inbox.
+type Envelope struct {
+	Cursor Cursor
+	Kind   Kind
+
+	// Of messages and receipts. In a receipt From is who confirmed (or the channel that did not get it), ID and
+	// Dest are those of the message that it is about.
+	ID   ID
+	From string
+	Dest string
+
+	Payload []byte // of a message: the frame's text
+
+	Outcome Outcome // of a receipt
+	Time    int64   // of a receipt: when it happened, Unix milliseconds
+
+	Gap Gap // of a gap
+}
+
+// Gap counts what an inbox no longer has.
+type Gap struct {
+	Dropped  int // messages dropped because the inbox was full
+	Expired  int // messages that grew too old
+	Receipts int // receipts and notices past their own bound
+}
+
+// Key says which envelope of an inbox is meant: the one at Cursor if that is not zero; else the oldest message with
+// this ID (compared by text) and, where they are not empty, From and Dest.
+type Key struct {
+	Cursor Cursor
+	ID     string
+	From   string
+	Dest   string
+}
+
+// Popped says what a key took.
+type Popped struct {
+	Found  bool
+	Cursor Cursor // of what was taken
+}
+
+// Wake tells a watcher that its channel may hold something new. It may be empty; with Envelope set, that envelope
+// follows directly on Prev and stands at Envelope.Cursor, so that a reader whose own cursor equals Prev can spare
+// itself the Fetch.
+type Wake struct {
+	Prev     Cursor
+	Envelope *Envelope
+}
+
+// A Publisher is a Queue that also carries what is not stored to all nodes. Optional.
+type Publisher interface {
+	// Publish sends payload to the sockets that are connected to channel now, on all nodes. It may be lost.
+	Publish(ctx context.Context, channel string, payload []byte) error
+	// Subscribe hands what is published on channel to receive, which must not block, until stop is called.
+	Subscribe(channel string, receive func(payload []byte)) (stop func(), err error)
+}
