@@ -103,9 +103,6 @@ func (s *Session) Close(code CloseCode, reason string) { panic("todo") }
 // CloseUser closes every session of user on this node and returns how many there were.
 func (c *Center) CloseUser(user string, code CloseCode, reason string) int { panic("todo") }
 
-// JSON returns the protocol of PROTOCOL.md.
-func JSON() Protocol { panic("todo") }
-
 // Direct returns the route for messages whose dest is a channel; it takes those of the given types (none: all).
 func Direct(types ...string) Route { panic("todo") }
 

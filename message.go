@@ -34,7 +34,7 @@ type Message struct {
 	time                   int64
 	text                   string // the frame, as it came
 	fromStart, fromEnd     int    // of the value of "from" in text; zero if it has none
-	empty                  bool   // text has no member at all
+	edits                  []edit // what Set changed
 	ephemeral, fromChanged bool
 }
 

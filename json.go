@@ -1,0 +1,435 @@
+package bachata
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// MaxDepth is how deep objects and arrays may be nested in a frame, the envelope included.
+const MaxDepth = 128
+
+// maxMembers bounds the unknown names of an envelope, so that looking for repeated ones stays cheap.
+const maxMembers = 64
+
+// JSON returns the protocol of PROTOCOL.md: one JSON object a frame. It checks the whole frame, reads the fields
+// of the envelope, and keeps the rest as it came.
+func JSON() Protocol { return jsonProtocol{} }
+
+type jsonProtocol struct{}
+
+// jsonReader is what one Decode needs; it is pooled.
+type jsonReader struct {
+	dec    *jsontext.Decoder
+	buf    bytes.Buffer
+	spans  [numFields]span
+	others [][2]int // spans of the names of unknown members
+}
+
+// span is a value's place in the frame; end is zero if there is none.
+type span struct {
+	start, end int
+	kind       jsontext.Kind
+}
+
+type field uint8
+
+const (
+	fieldID field = iota
+	fieldType
+	fieldTime
+	fieldData
+	fieldFrom
+	fieldDest
+	fieldSign
+	fieldEphemeral
+	numFields
+)
+
+var fieldNames = [numFields]string{"id", "type", "time", "data", "from", "dest", "sign", "ephemeral"}
+
+// readOptions leave the inside of the values to the application: a name may stand there twice, and an escape may be
+// half of a surrogate pair. The bytes themselves are checked to be UTF-8, the names of the envelope to be different.
+var readOptions = jsontext.AllowInvalidUTF8(true)
+
+var jsonReaders = sync.Pool{New: func() any {
+	r := &jsonReader{}
+	r.dec = jsontext.NewDecoder(&r.buf, readOptions, jsontext.AllowDuplicateNames(true))
+	return r
+}}
+
+// Decode implements Protocol.
+func (jsonProtocol) Decode(text []byte, f *Frame) error {
+	f.Message = Message{}
+	f.Transport = Transport{IDs: f.Transport.IDs[:0]}
+	if !utf8.Valid(text) {
+		return refuse(RefusedSyntax, "the frame is not valid UTF-8")
+	}
+	if tooDeep(text) {
+		return refuse(RefusedSyntax, fmt.Sprintf("the frame is nested deeper than %d levels", MaxDepth))
+	}
+	r := jsonReaders.Get().(*jsonReader)
+	defer r.release()
+	if err := r.scan(text); err != nil {
+		return err
+	}
+	return r.frame(string(text), f)
+}
+
+func (r *jsonReader) release() {
+	r.buf = bytes.Buffer{} // the frame belongs to somebody else
+	r.dec.Reset(&r.buf)
+	r.spans = [numFields]span{}
+	r.others = r.others[:0]
+	jsonReaders.Put(r)
+}
+
+// scan checks that text is one JSON object and notes where its known members are.
+func (r *jsonReader) scan(text []byte) error {
+	r.buf = *bytes.NewBuffer(text)
+	r.dec.Reset(&r.buf, readOptions, jsontext.AllowDuplicateNames(true))
+	switch r.dec.PeekKind() {
+	case '{':
+	case '[', '"', '0', 't', 'f', 'n':
+		return refuse(RefusedSyntax, "a frame is a JSON object")
+	default:
+		return syntaxRefusal(r.dec.ReadValue())
+	}
+	if _, err := r.dec.ReadToken(); err != nil {
+		return syntaxRefusal(nil, err)
+	}
+	for r.dec.PeekKind() == '"' {
+		name, err := r.dec.ReadValue()
+		if err != nil {
+			return syntaxRefusal(nil, err)
+		}
+		end := int(r.dec.InputOffset())
+		at := [2]int{end - len(name), end}
+		known, ok := knownField(name)
+		if !ok && r.repeated(text, at) || ok && r.spans[known].end != 0 {
+			return refuse(RefusedSyntax, fmt.Sprintf("the name %s stands twice", name))
+		}
+		value, err := r.dec.ReadValue()
+		if err != nil {
+			return syntaxRefusal(nil, err)
+		}
+		if ok {
+			end := int(r.dec.InputOffset())
+			r.spans[known] = span{start: end - len(value), end: end, kind: value.Kind()}
+		} else {
+			if len(r.others) == maxMembers {
+				return refuse(RefusedSyntax, fmt.Sprintf("the envelope has more than %d unknown names", maxMembers))
+			}
+			r.others = append(r.others, at)
+		}
+	}
+	if _, err := r.dec.ReadToken(); err != nil {
+		return syntaxRefusal(nil, err)
+	}
+	if _, err := r.dec.ReadToken(); !errors.Is(err, io.EOF) {
+		return refuse(RefusedSyntax, "there is more than one JSON value in the frame")
+	}
+	return nil
+}
+
+// repeated reports whether the unknown name at stands already among the others.
+func (r *jsonReader) repeated(text []byte, at [2]int) bool {
+	name := unquoteName(text[at[0]:at[1]])
+	for _, o := range r.others {
+		if bytes.Equal(unquoteName(text[o[0]:o[1]]), name) {
+			return true
+		}
+	}
+	return false
+}
+
+func unquoteName(quoted []byte) []byte {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return quoted[1 : len(quoted)-1]
+	}
+	name, _ := jsontext.AppendUnquote(nil, quoted)
+	return name
+}
+
+func knownField(quoted []byte) (field, bool) {
+	switch string(unquoteName(quoted)) {
+	case "id":
+		return fieldID, true
+	case "type":
+		return fieldType, true
+	case "time":
+		return fieldTime, true
+	case "data":
+		return fieldData, true
+	case "from":
+		return fieldFrom, true
+	case "dest":
+		return fieldDest, true
+	case "sign":
+		return fieldSign, true
+	case "ephemeral":
+		return fieldEphemeral, true
+	}
+	return 0, false
+}
+
+// frame makes a Frame of the members that scan found; text is a copy of the frame, and all strings are parts of it.
+func (r *jsonReader) frame(text string, f *Frame) error {
+	typ := r.spans[fieldType]
+	switch typ.kind {
+	case '"':
+		return r.message(text, &f.Message)
+	case '0':
+		return r.transport(text, &f.Transport)
+	}
+	id, _ := r.id(text, r.spans[fieldID])
+	if typ.end == 0 {
+		return &Refusal{Code: RefusedType, Reason: `the frame has no "type"`, ID: id}
+	}
+	return &Refusal{Code: RefusedType, Reason: `"type" is neither a string nor an integer`, ID: id}
+}
+
+func (r *jsonReader) message(text string, m *Message) error {
+	var err error
+	if m.id, err = r.id(text, r.spans[fieldID]); err != nil {
+		return err
+	}
+	for f, to := range [numFields]*string{fieldType: &m.typ, fieldDest: &m.dest} {
+		if to == nil {
+			continue
+		}
+		if *to, err = r.name(text, field(f)); err != nil {
+			return withID(err, m.id)
+		}
+	}
+	if m.typ == "" {
+		return &Refusal{Code: RefusedType, Reason: `"type" is empty`, ID: m.id}
+	}
+	if s := r.spans[fieldTime]; s.end != 0 && s.kind != 'n' {
+		if s.kind != '0' {
+			return &Refusal{Code: RefusedField, Reason: `"time" is not a number`, ID: m.id}
+		}
+		m.time = parseInt(text[s.start:s.end])
+	}
+	// The rest is taken as it comes: "from" is overwritten, "sign" and "data" are the application's.
+	if s := r.spans[fieldFrom]; s.end != 0 {
+		m.fromStart, m.fromEnd = s.start, s.end
+		if s.kind == '"' {
+			m.from, _ = unquote(text[s.start:s.end])
+		} else if s.kind != 'n' {
+			m.from = text[s.start:s.end]
+		}
+	}
+	if s := r.spans[fieldSign]; s.kind == '"' {
+		m.sign, _ = unquote(text[s.start:s.end])
+	}
+	if s := r.spans[fieldData]; s.end != 0 {
+		m.data = text[s.start:s.end]
+	}
+	m.ephemeral = r.spans[fieldEphemeral].kind == 't'
+	m.text = text
+	return nil
+}
+
+func (r *jsonReader) transport(text string, t *Transport) error {
+	typ := r.spans[fieldType]
+	code := Code(parseInt(text[typ.start:typ.end]))
+	if code <= 0 || strings.Trim(text[typ.start:typ.end], "0123456789") != "" {
+		return &Refusal{Code: RefusedType, Reason: fmt.Sprintf(`"type" %s is not a known code`, clip(text[typ.start:typ.end]))}
+	}
+	data := r.spans[fieldData]
+	switch {
+	case code == CodeReceived && data.kind == '[':
+		if err := r.ids(text[data.start:data.end], t); err != nil {
+			return err
+		}
+	case data.kind == '"' || data.kind == '0':
+		id, err := r.id(text, data)
+		if err != nil {
+			return err
+		}
+		t.IDs = append(t.IDs, id)
+	}
+	if code == CodeReceived && len(t.IDs) == 0 {
+		return refuse(RefusedField, `"data" of a 200 is an id or an array of ids`)
+	}
+	var err error
+	if t.From, err = r.name(text, fieldFrom); err != nil {
+		return err
+	}
+	if t.Dest, err = r.name(text, fieldDest); err != nil {
+		return err
+	}
+	t.Code = code
+	return nil
+}
+
+// ids reads an array of ids.
+func (r *jsonReader) ids(array string, t *Transport) error {
+	dec := jsontext.NewDecoder(strings.NewReader(array), readOptions)
+	if _, err := dec.ReadToken(); err != nil {
+		return syntaxRefusal(nil, err)
+	}
+	for dec.PeekKind() != ']' {
+		v, err := dec.ReadValue()
+		if err != nil {
+			return syntaxRefusal(nil, err)
+		}
+		s := string(v)
+		id, err := r.id(s, span{end: len(s), kind: v.Kind()})
+		if err != nil {
+			return err
+		}
+		if id.IsZero() {
+			return refuse(RefusedField, `"data" of a 200 is an id or an array of ids`)
+		}
+		t.IDs = append(t.IDs, id)
+	}
+	return nil
+}
+
+func (r *jsonReader) id(text string, s span) (ID, error) {
+	if s.end == 0 || s.kind == 'n' {
+		return ID{}, nil
+	}
+	raw := text[s.start:s.end]
+	var id ID
+	switch s.kind {
+	case '0':
+		id = ID{Text: raw, Number: true}
+	case '"':
+		unquoted, ok := unquote(raw)
+		if !ok {
+			return ID{}, refuse(RefusedField, "the id holds half of a surrogate pair")
+		}
+		if unquoted == "" {
+			return ID{}, refuse(RefusedField, "the id is empty")
+		}
+		id = ID{Text: unquoted}
+	default:
+		return ID{}, refuse(RefusedField, "an id is a string or a number")
+	}
+	if len(id.Text) > MaxName {
+		return ID{}, refuse(RefusedField, fmt.Sprintf("the id has %d bytes, the limit is %d", len(id.Text), MaxName))
+	}
+	return id, nil
+}
+
+// name reads a string member of at most MaxName bytes; one that is null or not there is empty.
+func (r *jsonReader) name(text string, f field) (string, error) {
+	s := r.spans[f]
+	if s.end == 0 || s.kind == 'n' {
+		return "", nil
+	}
+	if s.kind != '"' {
+		return "", refuse(RefusedField, fmt.Sprintf("%q is not a string", fieldNames[f]))
+	}
+	name, ok := unquote(text[s.start:s.end])
+	if !ok {
+		return "", refuse(RefusedField, fmt.Sprintf("%q holds half of a surrogate pair", fieldNames[f]))
+	}
+	if len(name) > MaxName {
+		return "", refuse(RefusedField, fmt.Sprintf("%q has %d bytes, the limit is %d", fieldNames[f], len(name), MaxName))
+	}
+	return name, nil
+}
+
+// unquote returns the text of a JSON string, a part of quoted where it can, and whether it is whole Unicode.
+func unquote(quoted string) (string, bool) {
+	if strings.IndexByte(quoted, '\\') < 0 {
+		return quoted[1 : len(quoted)-1], true
+	}
+	b, err := jsontext.AppendUnquote(nil, quoted)
+	return string(b), err == nil
+}
+
+// tooDeep reports whether text is nested deeper than MaxDepth. Few frames have that many brackets at all.
+func tooDeep(text []byte) bool {
+	if bytes.Count(text, []byte{'{'})+bytes.Count(text, []byte{'['}) <= MaxDepth {
+		return false
+	}
+	depth := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '{', '[':
+			if depth++; depth > MaxDepth {
+				return true
+			}
+		case '}', ']':
+			depth--
+		case '"':
+			i = stringEnd(text, i)
+		}
+	}
+	return false
+}
+
+// stringEnd returns the index of the quote that ends the string that begins at i, or the length of text.
+func stringEnd(text []byte, i int) int {
+	for i++; i < len(text); i++ {
+		n := bytes.IndexByte(text[i:], '"')
+		if n < 0 {
+			return len(text)
+		}
+		i += n
+		slashes := 0
+		for text[i-1-slashes] == '\\' {
+			slashes++
+		}
+		if slashes%2 == 0 {
+			return i
+		}
+	}
+	return len(text)
+}
+
+func parseInt(s string) int64 {
+	var n int64
+	digits := strings.TrimPrefix(s, "-")
+	if len(digits) > 18 {
+		return 0
+	}
+	for _, c := range []byte(digits) {
+		if c < '0' || c > '9' {
+			return 0
+		}
+		n = n*10 + int64(c-'0')
+	}
+	if len(digits) < len(s) {
+		return -n
+	}
+	return n
+}
+
+func refuse(code, reason string) error { return &Refusal{Code: code, Reason: reason} }
+
+func withID(err error, id ID) error {
+	var r *Refusal
+	if errors.As(err, &r) {
+		r.ID = id
+	}
+	return err
+}
+
+func syntaxRefusal(_ jsontext.Value, err error) error {
+	var s *jsontext.SyntacticError
+	if errors.As(err, &s) {
+		return refuse(RefusedSyntax, fmt.Sprintf("the frame is not valid JSON at byte %d", s.ByteOffset))
+	}
+	return refuse(RefusedSyntax, "the frame ends within a JSON value")
+}
+
+// clip shortens what is quoted in a reason.
+func clip(s string) string {
+	const most = 40
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + "..."
+}
