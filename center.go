@@ -3,7 +3,12 @@ package bachata
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,7 +23,8 @@ type Options struct {
 	// Window bounds what is written to one socket and not yet confirmed. Default 1,000 messages and 4 MiB; one larger
 	// message goes alone.
 	Window Limit
-	// WindowTimeout is how long a full window may see no 200 before the client is told (400 window_full). Default 60 s.
+	// WindowTimeout is how long a full window may see no confirmation before the client is told (400 window_full).
+	// Default 60 s.
 	WindowTimeout time.Duration
 	// CloseOnWindowTimeout closes such a socket (4408) instead of only telling it.
 	CloseOnWindowTimeout bool
@@ -28,86 +34,242 @@ type Options struct {
 	MaxMessage int
 	// PostProcessors bounds how many post-processings run at once. Default 64.
 	PostProcessors int
+	// SweepEvery is how often every inbox with a socket here is read, in case a wake-up was lost. Default 1 minute.
+	SweepEvery time.Duration
+	// BarrierDelay is how long after a receipt was written the socket is asked whether it arrived. Default 1 s.
+	BarrierDelay time.Duration
+}
+
+const (
+	defaultMaxMessage = 64 << 10
+	barrierFrames     = 256 // unproven frames after which the barrier does not wait for its delay
+	batchItems        = 256 // messages of one socket that are put at once
+	batchBytes        = 1 << 20
+	simpleRetry       = time.Second
+	minRetry          = 100 * time.Millisecond
+	maxRetry          = 5 * time.Second
+	maxSpread         = 10 * time.Second // over which a drain asks its clients to come back
+)
+
+// fetchLimit bounds what one read of an inbox takes into memory.
+var fetchLimit = Limit{Messages: 256, Bytes: 256 << 10}
+
+func (o *Options) withDefaults() Options {
+	var d Options
+	if o != nil {
+		d = *o
+	}
+	if d.Protocol == nil {
+		d.Protocol = JSON()
+	}
+	if d.Counters == nil {
+		d.Counters = noCounters{}
+	}
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	orDefault(&d.Window.Messages, 1000)
+	orDefault(&d.Window.Bytes, 4<<20)
+	orDefault(&d.WindowTimeout, 60*time.Second)
+	orDefault(&d.MaxMessage, defaultMaxMessage)
+	orDefault(&d.PostProcessors, 64)
+	orDefault(&d.SweepEvery, time.Minute)
+	orDefault(&d.BarrierDelay, time.Second)
+	return d
+}
+
+func orDefault[T int | time.Duration](v *T, d T) {
+	if *v <= 0 {
+		*v = d
+	}
 }
 
 // Center is the heart: it takes what sessions receive through the routes into the queue, and what the queue holds to
 // the sessions. All methods may be called concurrently.
-type Center struct{}
+type Center struct {
+	queue    Queue
+	mode     Mode
+	options  Options
+	proto    Protocol
+	counters Counters
+	log      *slog.Logger
 
-// NewCenter makes a center on q, which stays the caller's to close, after the center.
-func NewCenter(q Queue, o *Options) *Center { panic("todo") }
+	ctx      context.Context // ends with Close
+	cancel   context.CancelFunc
+	draining atomic.Bool
+	posts    chan struct{} // a place for each post-processing that may run
 
-// AddRoute appends route to the chain. A route that is already in it is an error.
-func (c *Center) AddRoute(route Route) error { panic("todo") }
+	mu      sync.Mutex
+	hubs    map[string]*hub
+	closing bool // no new sockets
 
-// RemoveRoute takes route out of the chain and reports whether it was in it.
-func (c *Center) RemoveRoute(route Route) bool { panic("todo") }
+	routesMu sync.Mutex
+	routes   atomic.Pointer[[]Route]
 
-// Attach opens a session for sock: it is told 1000 and then what its inbox holds.
-func (c *Center) Attach(sock Socket, id Identity) (*Session, error) { panic("todo") }
-
-// Result says what became of a message that the server made.
-type Result struct {
-	Channels []string
-	Statuses PutResult
-	Dup      bool // known before
+	work struct { // the goroutines that the center waits for
+		sync.Mutex
+		running int
+		closed  bool
+		done    chan struct{} // closed when closed and running is 0
+	}
 }
 
-// Process takes a message of the server's own through the routes; From of the message stays as it is.
-// Refusals are returned as *Refusal.
-func (c *Center) Process(ctx context.Context, m *Message) (Result, error) { panic("todo") }
+// NewCenter makes a center on q, which stays the caller's to close, after the center. A nil o means the defaults.
+func NewCenter(q Queue, o *Options) *Center {
+	options := o.withDefaults()
+	c := &Center{
+		queue:    q,
+		mode:     q.Info().Mode,
+		options:  options,
+		proto:    options.Protocol,
+		counters: options.Counters,
+		log:      options.Logger,
+		posts:    make(chan struct{}, options.PostProcessors),
+		hubs:     make(map[string]*hub),
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.routes.Store(new([]Route))
+	c.work.done = make(chan struct{})
+	if c.enter() {
+		go c.sweep()
+	}
+	return c
+}
 
-// Send puts a message of the server's own into the inboxes of channels, past the routes.
-func (c *Center) Send(ctx context.Context, m *Message, channels ...string) (Result, error) {
-	panic("todo")
+// Queue returns the queue.
+func (c *Center) Queue() Queue { return c.queue }
+
+// Protocol returns the protocol.
+func (c *Center) Protocol() Protocol { return c.proto }
+
+// Routes returns the routes in their order.
+func (c *Center) Routes() []Route { return slices.Clone(*c.routes.Load()) }
+
+// AddRoute appends route to the chain. The same route twice is an error. Messages that are being routed go on with the
+// chain as it was.
+func (c *Center) AddRoute(route Route) error {
+	c.routesMu.Lock()
+	defer c.routesMu.Unlock()
+	routes := c.Routes()
+	if slices.ContainsFunc(routes, func(r Route) bool { return same(r, route) }) {
+		return fmt.Errorf("bachata: route %T is already added", route)
+	}
+	routes = append(routes, route)
+	c.routes.Store(&routes)
+	return nil
+}
+
+// RemoveRoute takes route out of the chain and reports whether it was in it.
+func (c *Center) RemoveRoute(route Route) bool {
+	c.routesMu.Lock()
+	defer c.routesMu.Unlock()
+	routes := c.Routes()
+	i := slices.IndexFunc(routes, func(r Route) bool { return same(r, route) })
+	if i < 0 {
+		return false
+	}
+	routes = slices.Delete(routes, i, i+1)
+	c.routes.Store(&routes)
+	return true
 }
 
 // Online returns how many sockets of channel are connected to this node.
-func (c *Center) Online(channel string) int { panic("todo") }
-
-// Queue returns the queue.
-func (c *Center) Queue() Queue { panic("todo") }
-
-// Shutdown drains: no new sockets, 1003 to every client, acks still taken until ctx ends or nothing is outstanding.
-func (c *Center) Shutdown(ctx context.Context) error { panic("todo") }
-
-// Close ends all sessions at once and waits for post-processing.
-func (c *Center) Close() error { panic("todo") }
-
-// Session is what the center knows of one socket.
-type Session struct{}
-
-// Receive handles the texts of complete frames, in order, and answers them with one write. It is called by one
-// goroutine at a time and may block, while the queue stores what they held; the driver reads no further meanwhile.
-// The bytes are the driver's again when it returns.
-func (s *Session) Receive(texts [][]byte) { panic("todo") }
-
-// Pong tells the session that the answer to a ping came back: everything written before that ping has arrived.
-func (s *Session) Pong(payload []byte) { panic("todo") }
-
-// Detach tells the session that its socket is gone. It may be called twice.
-func (s *Session) Detach() { panic("todo") }
-
-// Identity returns who is behind the session.
-func (s *Session) Identity() Identity { panic("todo") }
-
-// Value returns what SetValue kept for the application.
-func (s *Session) Value() any { panic("todo") }
-
-// SetValue keeps a value of the application's with the session.
-func (s *Session) SetValue(v any) { panic("todo") }
-
-// Close closes the session's socket from the server's side.
-func (s *Session) Close(code CloseCode, reason string) { panic("todo") }
+func (c *Center) Online(channel string) int {
+	h := c.hubOf(channel)
+	if h == nil {
+		return 0
+	}
+	return len(h.list())
+}
 
 // CloseUser closes every session of user on this node and returns how many there were.
-func (c *Center) CloseUser(user string, code CloseCode, reason string) int { panic("todo") }
+func (c *Center) CloseUser(user string, code CloseCode, reason string) int {
+	n := 0
+	for _, s := range c.sessions() {
+		if s.identity.User == user {
+			s.Close(code, reason)
+			n++
+		}
+	}
+	return n
+}
 
-// Direct returns the route for messages whose dest is a channel; it takes those of the given types (none: all).
-func Direct(types ...string) Route { panic("todo") }
+// enter counts a goroutine that Close waits for; it reports false if the center is closed.
+func (c *Center) enter() bool {
+	c.work.Lock()
+	defer c.work.Unlock()
+	if c.work.closed {
+		return false
+	}
+	c.work.running++
+	return true
+}
 
-// Group returns the route for messages whose dest names a group; members gives the channels of its members. The
-// sender's own is left out unless GroupOptions say otherwise.
-func Group(members func(ctx context.Context, group string, s *Session) ([]string, error), types ...string) Route {
-	panic("todo")
+func (c *Center) leave() {
+	c.work.Lock()
+	defer c.work.Unlock()
+	c.work.running--
+	if c.work.closed && c.work.running == 0 {
+		close(c.work.done)
+	}
+}
+
+// After calls job after d, unless the center is closed before, and returns a function that cancels it. job's context
+// ends with the center. Timers live in memory: those of a process that ends are gone.
+func (c *Center) After(d time.Duration, job func(ctx context.Context)) (cancel func()) {
+	t := c.after(d, job)
+	return func() { t.Stop() }
+}
+
+func (c *Center) after(d time.Duration, job func(ctx context.Context)) *time.Timer {
+	return time.AfterFunc(d, func() {
+		if c.enter() {
+			defer c.leave()
+			job(c.ctx)
+		}
+	})
+}
+
+// sweep has every session read its inbox now and then, spread over the interval: a wake-up carries no promise.
+func (c *Center) sweep() {
+	defer c.leave()
+	const parts = 60
+	tick := time.NewTicker(max(c.options.SweepEvery/parts, time.Millisecond))
+	defer tick.Stop()
+	var due []*Session
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if len(due) == 0 {
+			if due = c.sessions(); len(due) == 0 {
+				continue
+			}
+			rand.Shuffle(len(due), func(i, j int) { due[i], due[j] = due[j], due[i] })
+		}
+		n := (len(due) + parts - 1) / parts
+		for _, s := range due[:n] {
+			s.sweep()
+		}
+		clear(due[:n])
+		due = due[n:]
+	}
+}
+
+func (c *Center) logQueueError(verb string, err error) {
+	if c.ctx.Err() == nil {
+		c.log.Error("queue is unavailable", "verb", verb, "error", err)
+	}
+}
+
+// same compares two routes; routes that can't be compared are different.
+func same(a, b Route) (equal bool) {
+	defer func() {
+		if recover() != nil {
+			equal = false
+		}
+	}()
+	return a == b
 }

@@ -1,0 +1,248 @@
+package bachata
+
+import (
+	"context"
+)
+
+// wake is called by the hub, under its lock, when the inbox may hold something new.
+func (s *Session) wake(w Wake) {
+	if w.Envelope != nil {
+		s.mu.Lock()
+		if s.cursor == w.Prev && s.hint == nil {
+			s.hint = &w
+		}
+		s.mu.Unlock()
+	}
+	s.pump.kick(s.center, s)
+}
+
+// sweep reads the inbox whether there was a wake-up or not, and looks what other nodes have confirmed.
+func (s *Session) sweep() {
+	if s.center.mode == Simple {
+		s.hub.simple.kick(s.center, s.hub)
+		return
+	}
+	s.mu.Lock()
+	stalled := s.stalled
+	s.mu.Unlock()
+	if stalled {
+		s.recheck()
+	}
+	s.pump.kick(s.center, s)
+}
+
+// work is the pump: it writes what the inbox holds to the socket, as far as the window allows.
+func (s *Session) work() {
+	if s.center.mode == Simple {
+		return
+	}
+	s.popAgain()
+	for s.deliver() {
+	}
+	s.pingIfDue()
+}
+
+// deliver reads and writes once, and reports whether there may be more.
+func (s *Session) deliver() bool {
+	c := s.center
+	s.mu.Lock()
+	room, after, hint := s.window.room(c.options.Window), s.cursor, s.hint
+	s.hint = nil
+	if s.closed || c.draining.Load() {
+		s.mu.Unlock()
+		return false
+	}
+	if room.Messages <= 0 || room.Bytes <= 0 {
+		s.stallLocked()
+		s.mu.Unlock()
+		return false
+	}
+	s.mu.Unlock()
+
+	if hint != nil && hint.Prev == after {
+		s.writeEnvelopes([]Envelope{*hint.Envelope})
+		return false // what came after it has its own wake-up
+	}
+	envelopes, err := c.queue.Fetch(c.ctx, s.identity.Channel, after,
+		Limit{Messages: min(room.Messages, fetchLimit.Messages), Bytes: min(room.Bytes, fetchLimit.Bytes)})
+	if err != nil {
+		c.logQueueError("fetch", err)
+		s.retryLater()
+		return false
+	}
+	if len(envelopes) == 0 {
+		return false
+	}
+	return s.writeEnvelopes(envelopes)
+}
+
+// writeEnvelopes writes envelopes to the socket, noting them in the window first (not in simple mode), and reports
+// whether all of them had room in it.
+func (s *Session) writeEnvelopes(envelopes []Envelope) bool {
+	all, arrived := s.writeInto(envelopes)
+	if len(arrived) > 0 {
+		s.pop(arrived)
+	}
+	return all
+}
+
+// writeInto does that. Without a barrier, arrived is what has arrived as soon as it is written.
+func (s *Session) writeInto(envelopes []Envelope) (all bool, arrived []Key) {
+	c := s.center
+	frames, text := getBuffer(), getBuffer()
+	defer putBuffer(frames)
+	defer putBuffer(text)
+	var messages, receipts, gaps int64
+	all = true
+
+	s.writing.Lock() // so that the order of the window is that of the socket
+	defer s.writing.Unlock()
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return false, nil
+	}
+	for i := range envelopes {
+		e := &envelopes[i]
+		payload := e.Payload
+		if e.Kind != KindMessage {
+			*text = c.appendNotice((*text)[:0], e)
+			payload = *text
+		}
+		if c.mode == Reliable {
+			w := written{cursor: e.Cursor, size: len(payload)}
+			if w.size > s.window.room(c.options.Window).Bytes && s.window.messages > 0 {
+				s.stallLocked()
+				all = false
+				break
+			}
+			switch {
+			case e.Kind == KindMessage && !e.ID.IsZero():
+				w.id, w.from, w.dest = e.ID.Text, e.From, e.Dest
+			case s.barrier != nil:
+				w.proof = s.pingSent + 1
+				s.unproven++
+			default:
+				arrived = append(arrived, Key{Cursor: e.Cursor})
+				w.state = confirming
+			}
+			s.window.add(w)
+			s.cursor = e.Cursor
+		}
+		switch e.Kind {
+		case KindMessage:
+			messages++
+		case KindReceipt:
+			receipts++
+		case KindGap:
+			gaps++
+		}
+		*frames = s.socket.AppendFrame(*frames, payload)
+	}
+	*frames = s.appendPingLocked(*frames)
+	s.mu.Unlock()
+
+	if len(*frames) > 0 {
+		_ = s.socket.Write(*frames)
+	}
+	c.counters.Add(CountWritten, messages)
+	c.counters.Add(CountReceipts, receipts)
+	c.counters.Add(CountGaps, gaps)
+	return all, arrived
+}
+
+// appendNotice encodes what is no message: a receipt or a gap.
+func (c *Center) appendNotice(dst []byte, e *Envelope) []byte {
+	if e.Kind == KindGap {
+		return c.proto.AppendTransport(dst, &Transport{Code: CodeGap, Gap: e.Gap})
+	}
+	code := CodeDelivered
+	switch e.Outcome {
+	case OutcomeExpired:
+		code = CodeExpired
+	case OutcomeDropped:
+		code = CodeDropped
+	}
+	return c.proto.AppendTransport(dst, &Transport{Code: code, IDs: []ID{e.ID}, From: e.From, Dest: e.Dest, Time: e.Time})
+}
+
+// stallLocked notes that the pump stopped at a full window, and sees to it that the client is told if that lasts.
+func (s *Session) stallLocked() {
+	s.stalled = true
+	if s.full == nil && !s.told {
+		s.full = s.center.after(s.center.options.WindowTimeout, func(context.Context) { s.windowFull() })
+	}
+}
+
+// freedLocked notes that something left the window, and reports whether the pump waits for that.
+func (s *Session) freedLocked() bool {
+	if s.full != nil {
+		s.full.Stop()
+		s.full = nil
+	}
+	s.told = false
+	stalled := s.stalled
+	s.stalled = false
+	return stalled
+}
+
+func (s *Session) windowFull() {
+	s.mu.Lock()
+	s.full = nil
+	if s.closed || !s.stalled || s.told {
+		s.mu.Unlock()
+		return
+	}
+	s.told = true
+	s.mu.Unlock()
+	s.center.counters.Add(CountWindowFull, 1)
+	reason := "too much is unconfirmed on this connection; confirm with 200 to get more"
+	s.writeTransport(&Transport{Code: CodeRefused, Refusal: &Refusal{Code: RefusedWindowFull, Reason: reason}})
+	if s.center.options.CloseOnWindowTimeout {
+		s.Close(CloseStopped, "stopped confirming")
+	}
+}
+
+// recheck looks which of the outstanding messages still wait: others may have been confirmed on another node.
+func (s *Session) recheck() {
+	c := s.center
+	pending, err := c.queue.Fetch(c.ctx, s.identity.Channel, 0, Limit{Messages: c.options.Window.Messages})
+	if err != nil {
+		c.logQueueError("fetch", err)
+		return
+	}
+	there := make(map[Cursor]bool, len(pending))
+	var last Cursor
+	for i := range pending {
+		there[pending[i].Cursor] = true
+		last = pending[i].Cursor
+	}
+	s.mu.Lock()
+	var left []Cursor
+	s.window.each(waiting, func(w *written) {
+		if w.cursor <= last && !there[w.cursor] {
+			left = append(left, w.cursor)
+		}
+	})
+	s.mu.Unlock()
+	if len(left) > 0 {
+		s.confirmedElsewhere(left)
+	}
+}
+
+// confirmedElsewhere notes that another socket confirmed what stands at cursors.
+func (s *Session) confirmedElsewhere(cursors []Cursor) {
+	s.mu.Lock()
+	freed := false
+	for _, cursor := range cursors {
+		if w := s.window.at(cursor); w != nil && w.state == waiting {
+			s.window.leave(w, s.center.options.Window.Messages)
+			freed = true
+		}
+	}
+	kick := freed && s.freedLocked()
+	s.mu.Unlock()
+	if kick {
+		s.pump.kick(s.center, s)
+	}
+}

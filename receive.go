@@ -1,0 +1,252 @@
+package bachata
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// batch collects what one read of a socket brought, so that it is put in one call, popped in one call and answered
+// with one write.
+type batch struct {
+	frame   Frame
+	items   []Item
+	bytes   int // of the items' payloads
+	routed  []routed
+	keys    []Key
+	replies []reply
+	text    []byte
+	out     []byte
+}
+
+// reply is one answer, in the order of the frames that it answers.
+type reply struct {
+	transport Transport
+	item      int // index of the item that decides it, or -1
+	ids       [1]ID
+}
+
+// routed is a message whose channels its routes have named.
+type routed struct {
+	message *Message
+	posts   []post
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+func (b *batch) release() {
+	b.frame = Frame{Transport: Transport{IDs: b.frame.Transport.IDs[:0]}}
+	if cap(b.out) > 64<<10 {
+		b.out = nil
+	}
+	batches.Put(b)
+}
+
+func (b *batch) reset() {
+	clear(b.items)
+	clear(b.routed)
+	clear(b.keys)
+	clear(b.replies)
+	b.items, b.bytes, b.routed, b.keys = b.items[:0], 0, b.routed[:0], b.keys[:0]
+	b.replies, b.out = b.replies[:0], b.out[:0]
+}
+
+// Receive handles the texts of complete frames, in order, and answers them with one write. It is called by one
+// goroutine at a time and may block, while routes run and while the queue stores what came; the driver reads no further
+// meanwhile. The bytes are the driver's again when it returns.
+func (s *Session) Receive(texts [][]byte) {
+	b := batches.Get().(*batch)
+	defer b.release()
+	s.center.counters.Add(CountFramesIn, int64(len(texts)))
+	for _, text := range texts {
+		s.receive(b, text)
+		if len(b.items) >= batchItems || b.bytes >= batchBytes || len(b.keys) >= s.center.options.Window.Messages {
+			s.finish(b)
+		}
+	}
+	s.finish(b)
+}
+
+// receive handles one frame.
+func (s *Session) receive(b *batch, text []byte) {
+	if err := s.center.proto.Decode(text, &b.frame); err != nil {
+		b.refuse(s.center, err, ID{})
+		return
+	}
+	if b.frame.IsTransport() {
+		s.transport(b, &b.frame.Transport)
+		return
+	}
+	m := new(Message)
+	*m = b.frame.Message
+	s.message(b, m)
+}
+
+// transport handles a transport message of the client's.
+func (s *Session) transport(b *batch, t *Transport) {
+	switch t.Code {
+	case CodePing:
+		b.replies = append(b.replies, reply{transport: Transport{Code: CodePong}, item: -1})
+	case CodePong:
+	case CodeReceived:
+		if s.center.mode == Reliable {
+			b.keys = s.confirm(b.keys, t)
+		}
+	case CodeAccepted, CodeDelivered, CodeRefused, CodeExpired, CodeDropped, CodeReady, CodeGoingAway, CodeGap:
+		b.refuse(s.center, &Refusal{Code: RefusedType, Reason: fmt.Sprintf("only the server sends %d", t.Code)}, ID{})
+	default:
+		b.refuse(s.center, &Refusal{Code: RefusedType, Reason: fmt.Sprintf(`"type" %d is not a known code`, t.Code)}, ID{})
+	}
+}
+
+// message takes a message through the routes.
+func (s *Session) message(b *batch, m *Message) {
+	c := s.center
+	if c.options.RefuseFrom && m.from != "" && m.from != s.identity.From {
+		b.refuse(c, &Refusal{Code: RefusedFrom, Reason: `"from" is set by the server; leave it out`}, m.id)
+		return
+	}
+	m.setFrom(s.identity.From)
+	if s.hooks.onMessage != nil {
+		if err := c.guard(func() error { return s.hooks.onMessage(s, m) }); err != nil {
+			b.refuse(c, err, m.id)
+			return
+		}
+	}
+	d, err := c.route(c.ctx, m, s)
+	switch {
+	case err != nil:
+		b.refuse(c, err, m.id)
+	case m.ephemeral:
+		c.publish(d.channels, c.proto.AppendMessage(nil, m))
+	case len(d.channels) == 0:
+		b.accept(m.id)
+	default:
+		item := c.item(m, d)
+		item.Origin = s.identity.Channel
+		b.items = append(b.items, item)
+		b.bytes += len(item.Payload)
+		b.routed = append(b.routed, routed{message: m, posts: d.posts})
+		b.replies = append(b.replies, reply{item: len(b.items) - 1})
+	}
+}
+
+// accept answers a message that no inbox had to take.
+func (b *batch) accept(id ID) {
+	if !id.IsZero() {
+		b.replies = append(b.replies, reply{transport: Transport{Code: CodeAccepted}, ids: [1]ID{id}, item: -1})
+	}
+}
+
+// refuse answers with a 400. What is no Refusal is a route's or a hook's own error, of which the client learns only
+// that there was one.
+func (b *batch) refuse(c *Center, err error, id ID) {
+	r := c.refusal(err, id)
+	b.replies = append(b.replies, reply{transport: Transport{Code: CodeRefused, Refusal: r}, item: -1})
+}
+
+func (c *Center) refusal(err error, id ID) *Refusal {
+	var r *Refusal
+	if !errors.As(err, &r) {
+		c.counters.Add(CountRouteErrors, 1)
+		c.log.Error("route", "error", err)
+		r = &Refusal{Code: RefusedRoute, Reason: "the message could not be routed"}
+	}
+	c.counters.Add(CountRefused, 1)
+	if r.Code == RefusedUnavailable {
+		c.counters.Add(CountUnavailable, 1)
+	}
+	told := *r
+	if told.ID.IsZero() {
+		told.ID = id
+	}
+	return &told
+}
+
+// finish stores and pops what the batch holds, and answers it.
+func (s *Session) finish(b *batch) {
+	c := s.center
+	defer b.reset()
+	var results []PutResult
+	if len(b.items) > 0 {
+		results = c.put(b.items)
+	}
+	if len(b.keys) > 0 {
+		s.pop(b.keys)
+	}
+	for i := range b.replies {
+		r := &b.replies[i]
+		if r.item >= 0 && !s.outcome(b, r, results[r.item]) {
+			continue
+		}
+		if !r.ids[0].IsZero() {
+			r.transport.IDs = r.ids[:]
+		}
+		b.text = c.proto.AppendTransport(b.text[:0], &r.transport)
+		b.out = s.socket.AppendFrame(b.out, b.text)
+	}
+	if len(b.out) > 0 {
+		s.writeFrames(b.out)
+	}
+	for i := range b.routed {
+		c.postProcess(b.routed[i], b.items[i].Channels, results[i])
+	}
+}
+
+// outcome fills in the answer to an item, and reports whether there is one.
+func (s *Session) outcome(b *batch, r *reply, result PutResult) bool {
+	item := &b.items[r.item]
+	dup, err := judge(result)
+	if err != nil {
+		r.transport = Transport{Code: CodeRefused, Refusal: s.center.refusal(err, item.ID)}
+		return true
+	}
+	if item.ID.IsZero() {
+		return false
+	}
+	s.center.counters.Add(CountAccepted, 1)
+	if dup {
+		s.center.counters.Add(CountDuplicate, 1)
+	}
+	r.transport = Transport{Code: CodeAccepted, Dup: dup}
+	r.ids[0] = item.ID
+	return true
+}
+
+// put stores items. What the queue does not answer for is unavailable.
+func (c *Center) put(items []Item) []PutResult {
+	results, err := c.queue.Put(c.ctx, items)
+	if err != nil || len(results) != len(items) {
+		if err != nil {
+			c.logQueueError("put", err)
+		}
+		results = make([]PutResult, len(items))
+	}
+	for i := range results {
+		if len(results[i]) != len(items[i].Channels) {
+			results[i] = make(PutResult, len(items[i].Channels)) // all Unavailable
+		}
+	}
+	return results
+}
+
+// judge says what a result means for the sender: accepted, accepted before, or refused.
+func judge(result PutResult) (dup bool, err error) {
+	var stored, duplicate, full int
+	for _, status := range result {
+		switch status {
+		case Stored:
+			stored++
+		case Duplicate:
+			duplicate++
+		case Full:
+			full++
+		default:
+			return false, &Refusal{Code: RefusedUnavailable, Reason: "not known to be stored; send the same id again"}
+		}
+	}
+	if full == len(result) {
+		return false, &Refusal{Code: RefusedInboxFull, Reason: "the receiver's inbox is full"}
+	}
+	return stored == 0 && duplicate > 0, nil
+}

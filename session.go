@@ -1,0 +1,167 @@
+package bachata
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Session is what the center knows of one socket. It owns no goroutine: the driver of the socket calls Receive and Pong,
+// and the queue's wake-ups start a short-lived one while there is something to send.
+type Session struct {
+	center   *Center
+	hub      *hub
+	socket   Socket
+	barrier  Barrier // the socket, if it is one
+	identity Identity
+	hooks    sessionHooks
+	pump     runner
+
+	writing sync.Mutex // held while frames are handed to the socket
+
+	mu      sync.Mutex
+	value   any
+	closed  bool
+	cursor  Cursor // the last envelope that was written
+	window  window
+	hint    *Wake // what the last wake-up brought, to spare a Fetch
+	stalled bool  // the pump stopped at a full window
+	told    bool  // the client was told of it
+	full    *time.Timer
+	expiry  *time.Timer
+
+	retry      *time.Timer // runs while something is to be tried again
+	retryDelay time.Duration
+	retryKeys  []Key // 200s for what was not written here, whose pop failed
+
+	unproven  int         // frames written since the last ping
+	pingSent  uint64      // the counter of the last ping
+	inFlight  bool        // it was not answered yet
+	pingTimer *time.Timer // runs from the first unproven frame
+	pingDue   bool
+}
+
+// sessionHooks are what a Handler adds to its sessions.
+type sessionHooks struct {
+	// onMessage sees each message before the routes do. An error refuses it, as a route's would.
+	onMessage func(*Session, *Message) error
+	// onOpen is called before the 1000 is written.
+	onOpen func(*Session)
+}
+
+// Attach opens a session for sock: it is told 1000, and then what its inbox holds. The driver of sock calls Receive,
+// Pong and, when the socket is gone, Detach.
+func (c *Center) Attach(sock Socket, id Identity) (*Session, error) {
+	return c.attach(sock, id, sessionHooks{})
+}
+
+func (c *Center) attach(sock Socket, id Identity, hooks sessionHooks) (*Session, error) {
+	id, err := id.check()
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{center: c, socket: sock, identity: id, hooks: hooks}
+	s.barrier, _ = sock.(Barrier)
+	s.pump.state.Store(runnerRunning) // until the 1000 is written
+	if err := c.join(s); err != nil {
+		return nil, err
+	}
+	c.counters.Add(CountOpened, 1)
+	if hooks.onOpen != nil {
+		hooks.onOpen(s)
+	}
+	if !id.Expires.IsZero() {
+		s.mu.Lock()
+		s.expiry = c.after(time.Until(id.Expires), func(context.Context) {
+			s.Close(CloseUnauthenticated, "the authentication has expired")
+		})
+		s.mu.Unlock()
+	}
+	s.writeTransport(&Transport{
+		Code:         CodeReady,
+		DedupeMillis: c.queue.Info().Dedupe.Milliseconds(),
+		MaxMessage:   int64(c.options.MaxMessage),
+		From:         id.From,
+	})
+	s.pump.start(c, s)
+	if c.mode == Simple {
+		s.hub.simple.kick(c, s.hub)
+	}
+	return s, nil
+}
+
+// Identity returns who is behind the session.
+func (s *Session) Identity() Identity { return s.identity }
+
+// Center returns the center that the session belongs to.
+func (s *Session) Center() *Center { return s.center }
+
+// Value returns what SetValue kept for the application.
+func (s *Session) Value() any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.value
+}
+
+// SetValue keeps a value of the application's with the session.
+func (s *Session) SetValue(v any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.value = v
+}
+
+// Close closes the session's socket from the server's side, after what was written. It does not block.
+func (s *Session) Close(code CloseCode, reason string) { s.socket.Close(code, reason) }
+
+// Detach tells the session that its socket is gone. What was not confirmed stays in the inbox. It may be called twice.
+func (s *Session) Detach() {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.closed = true
+	for _, t := range []*time.Timer{s.full, s.expiry, s.retry, s.pingTimer} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+	s.window, s.retryKeys, s.hint = window{}, nil, nil
+	s.mu.Unlock()
+	s.center.part(s)
+	s.center.counters.Add(CountClosed, 1)
+}
+
+// writeFrames hands frames to the socket. A socket that is closed tells so by Detach.
+func (s *Session) writeFrames(frames []byte) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	_ = s.socket.Write(frames)
+}
+
+func (s *Session) writeText(text []byte) {
+	b := getBuffer()
+	defer putBuffer(b)
+	*b = s.socket.AppendFrame(*b, text)
+	s.writeFrames(*b)
+}
+
+func (s *Session) writeTransport(t *Transport) {
+	b := getBuffer()
+	defer putBuffer(b)
+	*b = s.center.proto.AppendTransport(*b, t)
+	s.writeText(*b)
+}
+
+// buffers are for frames on their way out.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+func getBuffer() *[]byte { return buffers.Get().(*[]byte) }
+
+func putBuffer(b *[]byte) {
+	const keep = 64 << 10 // a rare large one is not kept
+	if cap(*b) <= keep {
+		*b = (*b)[:0]
+		buffers.Put(b)
+	}
+}
