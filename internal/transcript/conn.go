@@ -76,6 +76,18 @@ func dial(ctx context.Context, url, channel string, header http.Header) (*conn, 
 	return c, nil
 }
 
+// halfClose ends this side after everything that was sent, so that none of it is lost: a connection that is closed
+// with something unread is reset, and a reset throws away what the other side has not read.
+func (c *conn) halfClose(ctx context.Context) error {
+	if err := c.out.drained(ctx); err != nil {
+		return err
+	}
+	if n, ok := c.net.(interface{ CloseWrite() error }); ok {
+		return n.CloseWrite()
+	}
+	return errors.New("the connection can't be closed on one side")
+}
+
 // shut ends the connection without a closing handshake and waits for its goroutines.
 func (c *conn) shut() {
 	c.out.close()
@@ -137,8 +149,11 @@ func (c *conn) write() {
 		if err != nil {
 			return
 		}
-		if _, err := c.net.Write(b); err != nil {
-			return // the reader reports the end
+		_, err = c.net.Write(b)
+		c.out.done()
+		if err != nil {
+			c.out.close() // the reader reports the end
+			return
 		}
 	}
 }
@@ -201,64 +216,5 @@ func (c *conn) answer(payload []byte) {
 	}
 	if b, err := ws.CompileFrame(ws.MaskFrame(ws.NewPongFrame(payload))); err == nil {
 		c.out.put(b)
-	}
-}
-
-// line is a queue without a bound: put never blocks.
-type line[T any] struct {
-	mu     sync.Mutex
-	items  []T
-	closed bool
-	change chan struct{} // one place: something was put, or the line was closed
-}
-
-var errEnded = errors.New("the connection has ended")
-
-func newLine[T any]() *line[T] { return &line[T]{change: make(chan struct{}, 1)} }
-
-func (l *line[T]) put(item T) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.closed {
-		l.items = append(l.items, item)
-		l.signal()
-	}
-}
-
-func (l *line[T]) close() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.closed = true
-	l.signal()
-}
-
-func (l *line[T]) signal() {
-	select {
-	case l.change <- struct{}{}:
-	default:
-	}
-}
-
-// take returns the first item; there is one taker at a time. What was put before close can still be taken.
-func (l *line[T]) take(ctx context.Context) (T, error) {
-	for {
-		l.mu.Lock()
-		if len(l.items) > 0 {
-			item := l.items[0]
-			l.items = l.items[1:]
-			l.mu.Unlock()
-			return item, nil
-		}
-		closed := l.closed
-		l.mu.Unlock()
-		var none T
-		if closed {
-			return none, errEnded
-		}
-		select {
-		case <-l.change:
-		case <-ctx.Done():
-			return none, ctx.Err()
-		}
 	}
 }

@@ -45,8 +45,8 @@ func Expand(text string) (string, error) {
 }
 
 // Match says how got differs from want, both JSON. The order of keys does not count, the spelling of numbers does. In
-// want, "$any" stands for any value, "$text" for a string that is not empty and "$ms" for an integer above zero. A key
-// that comes twice in got is a difference.
+// want, "$any" stands for any value, "$text" for a string that is not empty, "$ms" for an integer above zero and "$int"
+// for one that is not negative. A key that comes twice in got is a difference.
 func Match(want, got string) error {
 	w, err := parse(want)
 	if err != nil {
@@ -127,10 +127,10 @@ func fits(w string, got any) (ok, placeholder bool) {
 	case "$text":
 		s, is := got.(string)
 		return is && s != "", true
-	case "$ms":
-		n, is := got.(json.Number)
-		ms, err := strconv.ParseInt(string(n), 10, 64)
-		return is && err == nil && ms > 0, true
+	case "$ms", "$int":
+		number, is := got.(json.Number)
+		n, err := strconv.ParseInt(string(number), 10, 64)
+		return is && err == nil && (n > 0 || n == 0 && w == "$int"), true
 	}
 	return false, false
 }

@@ -19,10 +19,10 @@ import (
 const stepTimeout = 30 * time.Second
 
 // Play plays the clients of s against the server whose WebSocket endpoint is endpoint (ws://...), which takes the
-// channel, the shown name and the user from the query. It returns the first difference. At the end every open
-// connection must have been sent nothing but what s expects.
-func Play(ctx context.Context, endpoint string, s *Script) error {
-	p := &player{endpoint: endpoint, conns: map[string]*conn{}, refused: map[string]int{}}
+// channel, the shown name and the user from the query; server does what a server step asks for. It returns the first
+// difference. At the end every open connection must have been sent nothing but what s expects.
+func Play(ctx context.Context, endpoint string, s *Script, server func(ctx context.Context, action string) error) error {
+	p := &player{endpoint: endpoint, server: server, conns: map[string]*conn{}, refused: map[string]int{}}
 	defer p.shut()
 	for i := 0; i < len(s.Steps); {
 		n := 1
@@ -45,6 +45,7 @@ func Play(ctx context.Context, endpoint string, s *Script) error {
 
 type player struct {
 	endpoint string
+	server   func(ctx context.Context, action string) error
 	conns    map[string]*conn
 	refused  map[string]int // HTTP statuses of refused handshakes, by name
 	fence    *conn          // sends the fences, made when the first is needed
@@ -70,6 +71,8 @@ func (p *player) play(ctx context.Context, steps []Step) error {
 		return p.open(ctx, s)
 	case Refused:
 		return p.checkRefused(s)
+	case Server:
+		return p.server(ctx, s.Text)
 	}
 	c := p.conns[s.Name]
 	if c == nil {
@@ -340,7 +343,7 @@ func (p *player) leave(ctx context.Context, c *conn, s Step) error {
 	want := s.Text
 	switch s.Verb {
 	case Drop:
-		return nil
+		return p.drop(ctx, c)
 	case Close:
 		if want == "" {
 			want = "1000"
@@ -365,6 +368,23 @@ func (p *player) leave(ctx context.Context, c *conn, s Step) error {
 		return fmt.Errorf("after the close got %v (%v), want the end of the connection", e, err)
 	}
 	return nil
+}
+
+// drop ends a connection without a closing handshake, after everything that was sent, and waits until the server has
+// ended it too. What is unread is thrown away.
+func (p *player) drop(ctx context.Context, c *conn) error {
+	if err := c.halfClose(ctx); err != nil {
+		return fmt.Errorf("end the connection: %w", err)
+	}
+	for {
+		e, err := c.events.take(ctx)
+		if err != nil {
+			return fmt.Errorf("wait for the end of the connection: %w", wrapNothing(err))
+		}
+		if e.op == opEnd {
+			return nil
+		}
+	}
 }
 
 func (p *player) finish(ctx context.Context, c *conn) error {

@@ -26,7 +26,7 @@ type Step struct {
 
 // String returns the step as it is written, without what is long.
 func (s Step) String() string {
-	return fmt.Sprintf("line %d: %s %s %s", s.Line, s.Name, s.Verb, shorten(s.Text))
+	return fmt.Sprintf("line %d: %s", s.Line, strings.TrimSpace(s.Name+" "+string(s.Verb)+" "+shorten(s.Text)))
 }
 
 // Verb says what a step is.
@@ -54,6 +54,7 @@ const (
 	Close     Verb = "close"
 	Closed    Verb = "closed"
 	Drop      Verb = "drop"
+	Server    Verb = "server" // not of a connection: the server itself does something
 )
 
 // argument says for each verb whether text has to follow, may follow or must not.
@@ -61,7 +62,7 @@ var argument = map[Verb]struct{ required, allowed bool }{
 	Connect: {false, true}, Open: {false, true}, Refused: {true, true}, Send: {true, true}, Binary: {true, true},
 	Fragments: {true, true}, Bytes: {true, true}, Hold: {}, Flush: {}, Receive: {true, true}, Exact: {true, true},
 	Unordered: {true, true}, Ping: {false, true}, Pongs: {true, true}, Pong: {}, Idle: {}, Quiet: {},
-	Close: {false, true}, Closed: {true, true}, Drop: {},
+	Close: {false, true}, Closed: {true, true}, Drop: {}, Server: {true, true},
 }
 
 // maxLoop bounds what one for makes of its lines, so that a slip of the pen does not eat the memory.
@@ -123,6 +124,8 @@ func (p *parser) line(number int, line string) error {
 		return p.begin(number, rest)
 	case "end":
 		return p.end()
+	case "server":
+		return p.step(Step{Line: number, Verb: Server, Text: rest})
 	}
 	verb, argument, _ := strings.Cut(rest, " ")
 	return p.step(Step{Line: number, Name: word, Verb: Verb(verb), Text: argument})
