@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// batch collects what one read of a socket brought, so that it is put in one call, popped in one call and answered
+// intake collects what one read of a socket brought, so that it is put in one call, popped in one call and answered
 // with one write.
-type batch struct {
+type intake struct {
 	frame   Frame
 	items   []Item
 	bytes   int // of the items' payloads
@@ -32,17 +32,17 @@ type routed struct {
 	posts   []post
 }
 
-var batches = sync.Pool{New: func() any { return new(batch) }}
+var intakes = sync.Pool{New: func() any { return new(intake) }}
 
-func (b *batch) release() {
+func (b *intake) release() {
 	b.frame = Frame{Transport: Transport{IDs: b.frame.Transport.IDs[:0]}}
 	if cap(b.out) > 64<<10 {
 		b.out = nil
 	}
-	batches.Put(b)
+	intakes.Put(b)
 }
 
-func (b *batch) reset() {
+func (b *intake) reset() {
 	clear(b.items)
 	clear(b.routed)
 	clear(b.keys)
@@ -55,7 +55,7 @@ func (b *batch) reset() {
 // goroutine at a time and may block, while routes run and while the queue stores what came; the driver reads no further
 // meanwhile. The bytes are the driver's again when it returns.
 func (s *Session) Receive(texts [][]byte) {
-	b := batches.Get().(*batch)
+	b := intakes.Get().(*intake)
 	defer b.release()
 	s.center.counters.Add(CountFramesIn, int64(len(texts)))
 	for _, text := range texts {
@@ -68,7 +68,7 @@ func (s *Session) Receive(texts [][]byte) {
 }
 
 // receive handles one frame.
-func (s *Session) receive(b *batch, text []byte) {
+func (s *Session) receive(b *intake, text []byte) {
 	if err := s.center.proto.Decode(text, &b.frame); err != nil {
 		b.refuse(s.center, err, ID{})
 		return
@@ -83,7 +83,7 @@ func (s *Session) receive(b *batch, text []byte) {
 }
 
 // transport handles a transport message of the client's.
-func (s *Session) transport(b *batch, t *Transport) {
+func (s *Session) transport(b *intake, t *Transport) {
 	switch t.Code {
 	case CodePing:
 		b.replies = append(b.replies, reply{transport: Transport{Code: CodePong}, item: -1})
@@ -100,7 +100,7 @@ func (s *Session) transport(b *batch, t *Transport) {
 }
 
 // message takes a message through the routes.
-func (s *Session) message(b *batch, m *Message) {
+func (s *Session) message(b *intake, m *Message) {
 	c := s.center
 	if c.options.RefuseFrom && m.from != "" && m.from != s.identity.From {
 		b.refuse(c, &Refusal{Code: RefusedFrom, Reason: `"from" is set by the server; leave it out`}, m.id)
@@ -132,7 +132,7 @@ func (s *Session) message(b *batch, m *Message) {
 }
 
 // accept answers a message that no inbox had to take.
-func (b *batch) accept(id ID) {
+func (b *intake) accept(id ID) {
 	if !id.IsZero() {
 		b.replies = append(b.replies, reply{transport: Transport{Code: CodeAccepted}, ids: [1]ID{id}, item: -1})
 	}
@@ -140,7 +140,7 @@ func (b *batch) accept(id ID) {
 
 // refuse answers with a 400. What is no Refusal is a route's or a hook's own error, of which the client learns only
 // that there was one.
-func (b *batch) refuse(c *Center, err error, id ID) {
+func (b *intake) refuse(c *Center, err error, id ID) {
 	r := c.refusal(err, id)
 	b.replies = append(b.replies, reply{transport: Transport{Code: CodeRefused, Refusal: r}, item: -1})
 }
@@ -163,8 +163,8 @@ func (c *Center) refusal(err error, id ID) *Refusal {
 	return &told
 }
 
-// finish stores and pops what the batch holds, and answers it.
-func (s *Session) finish(b *batch) {
+// finish stores and pops what the intake holds, and answers it.
+func (s *Session) finish(b *intake) {
 	c := s.center
 	defer b.reset()
 	var results []PutResult
@@ -194,7 +194,7 @@ func (s *Session) finish(b *batch) {
 }
 
 // outcome fills in the answer to an item, and reports whether there is one.
-func (s *Session) outcome(b *batch, r *reply, result PutResult) bool {
+func (s *Session) outcome(b *intake, r *reply, result PutResult) bool {
 	item := &b.items[r.item]
 	dup, err := judge(result)
 	if err != nil {

@@ -153,15 +153,15 @@ func (s *Session) writeTransport(t *Transport) {
 	s.writeText(*b)
 }
 
-// buffers are for frames on their way out.
-var buffers = sync.Pool{New: func() any { return new([]byte) }}
+// frameBuffers are for frames on their way out.
+var frameBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
-func getBuffer() *[]byte { return buffers.Get().(*[]byte) }
+func getBuffer() *[]byte { return frameBuffers.Get().(*[]byte) }
 
 func putBuffer(b *[]byte) {
 	const keep = 64 << 10 // a rare large one is not kept
 	if cap(*b) <= keep {
 		*b = (*b)[:0]
-		buffers.Put(b)
+		frameBuffers.Put(b)
 	}
 }

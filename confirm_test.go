@@ -1,0 +1,141 @@
+package bachata_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bachata-go/bachata"
+)
+
+func TestTwoSocketsOneConfirms(t *testing.T) {
+	t.Parallel()
+	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		anna, phone, laptop := connect(t, c, "anna"), connect(t, c, "bob"), connect(t, c, "bob")
+		anna.send(hi)
+		phone.expect(hiAt)
+		laptop.expect(hiAt)
+		phone.send(got1)
+		laptop.send(got1)
+		anna.expect(ok1, tick) // one receipt
+		connect(t, c, "bob").expect()
+	})
+}
+
+// A late 200 for what another socket has confirmed must not take a message of somebody else's with the same id.
+func TestLate200TakesNothingElse(t *testing.T) {
+	t.Parallel()
+	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		anna, carl := connect(t, c, "anna"), connect(t, c, "carl")
+		phone, laptop := connect(t, c, "bob"), connect(t, c, "bob")
+		anna.send(hi)
+		carl.send(hi)
+		phone.send(got1)
+		anna.expect(ok1, tick)
+		laptop.send(got1)
+		carl.expect(ok1) // still waits for a 200 of its own
+		laptop.send(got1)
+		carl.expect(tick)
+	})
+}
+
+func TestDouble200(t *testing.T) {
+	t.Parallel()
+	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		anna, bob := connect(t, c, "anna"), connect(t, c, "bob")
+		anna.send(hi)
+		bob.send(got1, got1)
+		bob.send(got1)
+		anna.expect(ok1, tick)
+	})
+}
+
+func TestPartial200(t *testing.T) {
+	t.Parallel()
+	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		anna, carl, bob := connect(t, c, "anna"), connect(t, c, "carl"), connect(t, c, "bob")
+		anna.send(hi)
+		carl.send(hi)
+		bob.send(`{"type":200,"data":"1","from":"carl","dest":"bob"}`)
+		anna.expect(ok1)
+		carl.expect(ok1, tick)
+		bob.send(`{"type":200,"data":"1","from":"nobody"}`, `{"type":200,"data":"1","dest":"nobody"}`)
+		anna.expect()
+		bob.send(`{"type":200,"data":["1","1"]}`)
+		anna.expect(tick)
+		carl.expect()
+	})
+}
+
+func Test200OfAnotherChannelHasNoEffect(t *testing.T) {
+	t.Parallel()
+	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		anna, mallory := connect(t, c, "anna"), connect(t, c, "mallory")
+		anna.send(hi)
+		mallory.send(got1, `{"type":200,"data":"1","from":"anna","dest":"bob"}`)
+		anna.expect(ok1)
+		connect(t, c, "bob").expect(hiAt)
+	})
+}
+
+func Test200BeforeItIsWrittenAgain(t *testing.T) {
+	t.Parallel()
+	bubble(t, nil, func(t *testing.T, c *bachata.Center, q *faultyQueue) {
+		anna := connect(t, c, "anna")
+		anna.send(hi)
+		q.fetchFails.Store(true)
+		bob := connect(t, c, "bob") // it has the message from an earlier socket
+		bob.send(got1)
+		q.fetchFails.Store(false)
+		time.Sleep(10 * time.Second)
+		bob.expect()
+		anna.expect(ok1, tick)
+	})
+}
+
+func TestFailedPopIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	bubble(t, nil, func(t *testing.T, c *bachata.Center, q *faultyQueue) {
+		anna, bob := connect(t, c, "anna"), connect(t, c, "bob")
+		anna.send(hi)
+		q.popFails.Store(true)
+		bob.send(got1, `{"type":200,"data":"elsewhere"}`)
+		time.Sleep(time.Minute)
+		anna.expect(ok1)
+		q.popFails.Store(false)
+		time.Sleep(10 * time.Second)
+		anna.expect(tick)
+		bob.expect(hiAt) // once
+	})
+}
+
+func TestFullWindowLearnsWhatOthersConfirmed(t *testing.T) {
+	t.Parallel()
+	bubble(t, &bachata.Options{Window: bachata.Limit{Messages: 1}}, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		anna, phone, laptop := connect(t, c, "anna"), connect(t, c, "bob"), connect(t, c, "bob")
+		second, secondAt := strings.Replace(hi, `"1"`, `"2"`, 1), strings.Replace(hiAt, `"1"`, `"2"`, 1)
+		anna.send(hi, second)
+		phone.expect(hiAt)
+		laptop.expect(hiAt)
+		phone.send(got1)
+		phone.expect(secondAt)
+		laptop.expect(secondAt)
+	})
+}
+
+// As on a cluster: another node confirms, and this one is not told.
+func TestFullWindowIsCheckedAgainstTheInbox(t *testing.T) {
+	t.Parallel()
+	bubble(t, &bachata.Options{Window: bachata.Limit{Messages: 1}}, func(t *testing.T, c *bachata.Center, q *faultyQueue) {
+		anna, bob := connect(t, c, "anna"), connect(t, c, "bob")
+		anna.send(hi, strings.Replace(hi, `"1"`, `"2"`, 1))
+		bob.expect(hiAt)
+		if _, err := q.Queue.PopDelivered(t.Context(), "bob", "bob", []bachata.Key{{ID: "1"}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Minute)
+		if got := bob.take(); len(got) == 0 || got[len(got)-1] != strings.Replace(hiAt, `"1"`, `"2"`, 1) {
+			t.Errorf("bob was written %q, want the second message", got)
+		}
+	})
+}

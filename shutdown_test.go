@@ -1,0 +1,137 @@
+package bachata_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bachata-go/bachata"
+	"github.com/bachata-go/bachata/memory"
+)
+
+func TestShutdownDrains(t *testing.T) {
+	t.Parallel()
+	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		anna, bob := connect(t, c, "anna"), connect(t, c, "bob")
+		anna.send(hi)
+		anna.expect(ok1)
+		bob.expect(hiAt)
+		done := make(chan error)
+		go func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			done <- c.Shutdown(ctx)
+		}()
+		for _, p := range []*peer{anna, bob} {
+			if got := p.take(); len(got) != 1 || !strings.HasPrefix(got[0], `{"type":1003,"data":`) {
+				t.Errorf("a client was told %q, want a 1003", got)
+			}
+		}
+		if _, err := c.Attach(&socket{}, bachata.Identity{Channel: "carl"}); !errors.Is(err, bachata.ErrClosing) {
+			t.Errorf("Attach() = %v, want ErrClosing", err)
+		}
+		time.Sleep(time.Second)
+		if code := bob.closeCode(); code != 0 {
+			t.Errorf("closed (%d) with a message outstanding", code)
+		}
+		bob.send(got1)
+		if err := <-done; err != nil {
+			t.Errorf("Shutdown() = %v", err)
+		}
+		if anna.closeCode() != bachata.CloseGoingAway || bob.closeCode() != bachata.CloseGoingAway {
+			t.Errorf("close codes %d and %d, want %d", anna.closeCode(), bob.closeCode(), bachata.CloseGoingAway)
+		}
+		m, err := bachata.MakeMessage(bachata.Draft{Type: "direct", Dest: "bob"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Process(t.Context(), m); !errors.Is(err, bachata.ErrClosing) {
+			t.Errorf("Process() = %v, want ErrClosing", err)
+		}
+	})
+}
+
+func TestShutdownEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		anna, bob := connect(t, c, "anna"), connect(t, c, "bob")
+		anna.send(hi)
+		bob.expect(hiAt)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		start := time.Now()
+		if err := c.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Shutdown() = %v, want the end of its context", err)
+		}
+		if d := time.Since(start); d != 5*time.Second {
+			t.Errorf("Shutdown took %v, want 5s", d)
+		}
+	})
+}
+
+// A drain asks at once whether receipts have arrived.
+func TestShutdownProvesReceipts(t *testing.T) {
+	t.Parallel()
+	bubble(t, nil, func(t *testing.T, c *bachata.Center, q *faultyQueue) {
+		anna, bob := connect(t, c, "anna"), connect(t, c, "bob")
+		anna.send(hi)
+		bob.send(got1)
+		anna.expect(ok1, tick)
+		done := make(chan error)
+		go func() { done <- c.Shutdown(t.Context()) }()
+		anna.pong()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		left, err := q.Fetch(t.Context(), "anna", 0, bachata.Limit{})
+		if err != nil || len(left) != 0 {
+			t.Errorf("anna's inbox holds %v (%v) after the receipt was proved, want nothing", left, err)
+		}
+	})
+}
+
+func TestCloseUser(t *testing.T) {
+	t.Parallel()
+	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		phone := attach(t, c, bachata.Identity{User: "bob", Channel: "bob-phone"})
+		laptop := attach(t, c, bachata.Identity{User: "bob", Channel: "bob-laptop"})
+		anna := connect(t, c, "anna")
+		if n := c.CloseUser("bob", bachata.CloseNotAllowed, "banned"); n != 2 {
+			t.Errorf("CloseUser(bob) = %d, want 2", n)
+		}
+		if phone.closeCode() != 4403 || laptop.closeCode() != 4403 || anna.closeCode() != 0 {
+			t.Errorf("close codes %d, %d, %d, want 4403, 4403, none", phone.closeCode(), laptop.closeCode(), anna.closeCode())
+		}
+	})
+}
+
+func TestSimpleMode(t *testing.T) {
+	t.Parallel()
+	bubbleOn(t, &memory.Options{Simple: true}, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		anna := connect(t, c, "anna")
+		anna.send(hi, hi)
+		anna.expect(ok1, ok1) // nothing is recognized
+		phone := connect(t, c, "bob")
+		phone.expect(hiAt, hiAt)
+		laptop := connect(t, c, "bob")
+		laptop.expect() // they are gone
+		anna.send(hi)
+		phone.expect(hiAt)
+		laptop.expect(hiAt)
+		phone.send(got1, `{"type":1001}`)
+		phone.expect(`{"type":1002}`)
+		anna.expect(ok1)
+	})
+}
+
+func TestSimpleModeAnnouncesNoWindow(t *testing.T) {
+	t.Parallel()
+	bubbleOn(t, &memory.Options{Simple: true}, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		attach(t, c, bachata.Identity{Channel: "anna"}).expect(`{"type":1000,"max":65536,"from":"anna"}`)
+	})
+	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		attach(t, c, bachata.Identity{Channel: "a", From: "anna"}).expect(`{"type":1000,"dedupe":3600000,"max":65536,"from":"anna"}`)
+	})
+}
