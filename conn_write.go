@@ -1,0 +1,177 @@
+package bachata
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// AppendFrame appends text as one text frame.
+func (c *conn) AppendFrame(dst, text []byte) []byte {
+	return append(appendHeader(dst, ws.OpText, len(text)), text...)
+}
+
+// AppendPing appends a ping; a payload of more than 125 bytes is cut.
+func (c *conn) AppendPing(dst, payload []byte) []byte {
+	return appendControl(dst, ws.OpPing, payload)
+}
+
+// Write sends frames. What the kernel does not take at once is kept, up to MaxPending bytes: past it the client has
+// stopped reading, and the connection is closed with 4408 behind what is kept.
+func (c *conn) Write(frames []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closeSent || c.dead {
+		return errSocketClosed
+	}
+	if c.unsent > 0 && c.unsent+len(frames) > c.h.MaxPending {
+		c.cause = fmt.Errorf("bachata: %d bytes are unread, the limit is %d", c.unsent+len(frames), c.h.MaxPending)
+		c.sendClose(CloseStopped, "reading too slowly")
+		return errSocketClosed
+	}
+	return c.send(frames)
+}
+
+// Close sends a close frame behind what was written, and ends the connection when the client has answered it, or
+// after CloseTimeout.
+func (c *conn) Close(code CloseCode, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sendClose(code, reason)
+	c.settle()
+}
+
+// ping asks the client for a sign of life, unless bytes wait for it to read: then WriteTimeout watches it.
+func (c *conn) ping() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unsent == 0 && !c.closeSent {
+		_ = c.send(appendControl(nil, ws.OpPing, nil))
+	}
+}
+
+// sendClose sends a close frame, once. c.mu is held.
+func (c *conn) sendClose(code CloseCode, reason string) {
+	if !c.closeSent {
+		_ = c.send(appendClose(nil, code, reason))
+		c.closeSent = true
+	}
+	c.limitClose()
+}
+
+// send writes b, or keeps what can't be written now. c.mu is held.
+func (c *conn) send(b []byte) error {
+	if c.dead {
+		return errSocketClosed
+	}
+	if !c.flushing && c.raw != nil {
+		o := c.h.buffers.output()
+		o.b = b
+		err := c.raw.Write(o.try)
+		if err == nil {
+			err = o.err
+		}
+		b = o.b
+		c.h.buffers.putOutput(o)
+		if err != nil {
+			c.lose(err)
+			return errSocketClosed
+		}
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	c.pending = append(c.pending, b...)
+	c.unsent += len(b)
+	if !c.flushing {
+		c.flushing = true
+		c.h.helpers.Go(c.flush)
+	}
+	return nil
+}
+
+// flush writes what is pending. The client has WriteTimeout for each 64 KiB, so that a slow one is served and a
+// stopped one is not.
+func (c *conn) flush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.dead && len(c.pending) > 0 {
+		b := c.pending
+		c.pending = nil
+		for len(b) > 0 && !c.dead {
+			chunk := b[:min(len(b), flushSize)]
+			c.mu.Unlock()
+			_ = c.net.SetWriteDeadline(time.Now().Add(c.h.WriteTimeout))
+			_, err := c.net.Write(chunk)
+			c.mu.Lock()
+			if err != nil {
+				c.stall(err)
+				break
+			}
+			b = b[len(chunk):]
+			c.unsent -= len(chunk)
+			if c.unsent <= pauseAt {
+				c.resume()
+			}
+		}
+	}
+	c.flushing = false
+	if !c.dead {
+		_ = c.net.SetWriteDeadline(time.Time{})
+	}
+	c.settle()
+}
+
+// stall ends a connection whose flusher failed. c.mu is held.
+func (c *conn) stall(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		// A frame is half written, so that no close frame can follow; nor would it be read.
+		if c.cause == nil {
+			c.cause = fmt.Errorf("bachata: client stopped reading: %w", err)
+		}
+		c.mu.Unlock()
+		c.cut(err)
+		c.mu.Lock()
+		return
+	}
+	c.lose(err)
+}
+
+// lose gives up writing. What the client sent before it went is still read and handled. c.mu is held.
+func (c *conn) lose(err error) {
+	if c.dead {
+		return
+	}
+	c.dead = true
+	if c.cause == nil {
+		c.cause = err
+	}
+	c.pending, c.unsent = nil, 0
+	c.limitClose()
+}
+
+// settle does what the closing handshake asks for next, once all is written. c.mu is held.
+func (c *conn) settle() {
+	if !c.closeSent || c.flushing || c.closed || c.finished {
+		return
+	}
+	switch {
+	case c.closeSeen || c.dead && c.failed:
+		c.finished = true
+		c.close(nil)
+	case c.failed:
+		// Closing now could make the kernel throw away the close frame, should the client still be sending: end our
+		// side only, and read until it ends its own.
+		c.finished = true
+		if half, ok := c.net.(interface{ CloseWrite() error }); !ok {
+			return
+		} else if c.raw != nil {
+			_ = half.CloseWrite()
+		} else {
+			c.h.helpers.Go(func() { _ = half.CloseWrite() })
+		}
+	}
+}

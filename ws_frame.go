@@ -1,0 +1,131 @@
+package bachata
+
+import (
+	"encoding/binary"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+)
+
+// maxControl is the largest payload of a control frame (RFC 6455, section 5.5).
+const maxControl = ws.MaxControlFramePayloadSize
+
+// fault is a breach of RFC 6455 by the client: what the connection is closed with. The zero fault is none.
+type fault struct {
+	code   CloseCode
+	reason string
+}
+
+// readHeader reads the header of the frame at the start of b and returns its size, or zero if b holds too little of
+// it. It is checked as far as it is there, so that two wrong bytes are enough to be refused. open says that a
+// fragmented message is under way.
+func readHeader(b []byte, open bool) (h ws.Header, size int, f fault) {
+	if len(b) < 2 {
+		return h, 0, fault{}
+	}
+	h.Fin = b[0]&0x80 != 0
+	h.Rsv = b[0] & 0x70 >> 4
+	h.OpCode = ws.OpCode(b[0] & 0x0f)
+	h.Masked = b[1]&0x80 != 0
+	h.Length = int64(b[1] & 0x7f)
+	state := ws.StateServerSide
+	if open {
+		state = state.Set(ws.StateFragmented)
+	}
+	if err := ws.CheckHeader(h, state); err != nil {
+		return h, 0, fault{CloseProtocolError, err.Error()}
+	}
+
+	size = 2
+	switch h.Length {
+	case 126:
+		if len(b) < 4 {
+			return h, 0, fault{}
+		}
+		h.Length, size = int64(binary.BigEndian.Uint16(b[2:])), 4
+		if h.Length < 126 {
+			return h, 0, fault{CloseProtocolError, "length is not in its shortest form"}
+		}
+	case 127:
+		if len(b) < 10 {
+			return h, 0, fault{}
+		}
+		n := binary.BigEndian.Uint64(b[2:])
+		if n>>63 != 0 {
+			return h, 0, fault{CloseProtocolError, "length has its highest bit set"}
+		}
+		if n <= 0xffff {
+			return h, 0, fault{CloseProtocolError, "length is not in its shortest form"}
+		}
+		h.Length, size = int64(n), 10
+	}
+	if len(b) < size+4 {
+		// The length is known before the mask is: size is not, but what is too big can be refused now.
+		return h, 0, fault{}
+	}
+	copy(h.Mask[:], b[size:])
+	return h, size + 4, fault{}
+}
+
+// appendHeader appends the header of a frame that is whole and, as a server's must be, not masked.
+func appendHeader(dst []byte, op ws.OpCode, length int) []byte {
+	first := 0x80 | byte(op)
+	switch {
+	case length < 126:
+		return append(dst, first, byte(length))
+	case length <= 0xffff:
+		return binary.BigEndian.AppendUint16(append(dst, first, 126), uint16(length))
+	}
+	return binary.BigEndian.AppendUint64(append(dst, first, 127), uint64(length))
+}
+
+// appendControl appends a control frame; what is too long for one is cut.
+func appendControl(dst []byte, op ws.OpCode, payload []byte) []byte {
+	payload = payload[:min(len(payload), maxControl)]
+	return append(appendHeader(dst, op, len(payload)), payload...)
+}
+
+// appendClose appends a close frame; code zero is a frame without a code. A reason that is too long is cut between
+// two characters.
+func appendClose(dst []byte, code CloseCode, reason string) []byte {
+	if code == 0 {
+		return appendHeader(dst, ws.OpClose, 0)
+	}
+	if cut := maxControl - 2; len(reason) > cut {
+		for cut > 0 && !utf8.RuneStart(reason[cut]) {
+			cut--
+		}
+		reason = reason[:cut]
+	}
+	dst = appendHeader(dst, ws.OpClose, 2+len(reason))
+	dst = binary.BigEndian.AppendUint16(dst, uint16(code))
+	return append(dst, reason...)
+}
+
+// readClose reads the payload of a close frame; a payload without a code gives zero.
+func readClose(payload []byte) (CloseCode, fault) {
+	if len(payload) == 0 {
+		return 0, fault{}
+	}
+	if len(payload) == 1 {
+		return 0, fault{CloseProtocolError, "close code has one byte"}
+	}
+	code := CloseCode(binary.BigEndian.Uint16(payload))
+	if !mayClose(code) {
+		return 0, fault{CloseProtocolError, "close code is not one to send"}
+	}
+	if !utf8.Valid(payload[2:]) {
+		return 0, fault{CloseBadText, "close reason is not UTF-8"}
+	}
+	return code, fault{}
+}
+
+// mayClose reports whether a peer may send code: those of RFC 6455, section 7.4.1, those registered since (1012 to
+// 1014), and the ranges that are free for libraries and applications.
+func mayClose(code CloseCode) bool {
+	switch {
+	case code >= 1000 && code <= 1003, code >= 1007 && code <= 1014, code >= 3000 && code <= 4999:
+		return true
+	}
+	return false
+}
