@@ -186,10 +186,15 @@ func (s *Session) freedLocked() bool {
 	return stalled
 }
 
+// windowFull tells the client, if something waits behind the full window.
 func (s *Session) windowFull() {
 	s.mu.Lock()
+	after := s.cursor
+	s.mu.Unlock()
+	waits, err := s.center.queue.Fetch(s.center.ctx, s.identity.Channel, after, Limit{Messages: 1})
+	s.mu.Lock()
 	s.full = nil
-	if s.closed || !s.stalled || s.told {
+	if s.closed || !s.stalled || s.told || err != nil || len(waits) == 0 {
 		s.mu.Unlock()
 		return
 	}

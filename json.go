@@ -94,20 +94,19 @@ func (r *jsonReader) release() {
 func (r *jsonReader) scan(text []byte) error {
 	r.buf = *bytes.NewBuffer(text)
 	r.dec.Reset(&r.buf, readOptions, jsontext.AllowDuplicateNames(true))
-	switch r.dec.PeekKind() {
-	case '{':
-	case '[', '"', '0', 't', 'f', 'n':
+	if r.dec.PeekKind() != '{' {
+		if _, err := r.dec.ReadValue(); err != nil {
+			return syntaxRefusal(err)
+		}
 		return refuse(RefusedSyntax, "a frame is a JSON object")
-	default:
-		return syntaxRefusal(r.dec.ReadValue())
 	}
 	if _, err := r.dec.ReadToken(); err != nil {
-		return syntaxRefusal(nil, err)
+		return syntaxRefusal(err)
 	}
 	for r.dec.PeekKind() == '"' {
 		name, err := r.dec.ReadValue()
 		if err != nil {
-			return syntaxRefusal(nil, err)
+			return syntaxRefusal(err)
 		}
 		end := int(r.dec.InputOffset())
 		at := [2]int{end - len(name), end}
@@ -117,7 +116,7 @@ func (r *jsonReader) scan(text []byte) error {
 		}
 		value, err := r.dec.ReadValue()
 		if err != nil {
-			return syntaxRefusal(nil, err)
+			return syntaxRefusal(err)
 		}
 		if ok {
 			end := int(r.dec.InputOffset())
@@ -130,7 +129,7 @@ func (r *jsonReader) scan(text []byte) error {
 		}
 	}
 	if _, err := r.dec.ReadToken(); err != nil {
-		return syntaxRefusal(nil, err)
+		return syntaxRefusal(err)
 	}
 	if _, err := r.dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return refuse(RefusedSyntax, "there is more than one JSON value in the frame")
@@ -274,12 +273,12 @@ func (r *jsonReader) transport(text string, t *Transport) error {
 func (r *jsonReader) ids(array string, t *Transport) error {
 	dec := jsontext.NewDecoder(strings.NewReader(array), readOptions)
 	if _, err := dec.ReadToken(); err != nil {
-		return syntaxRefusal(nil, err)
+		return syntaxRefusal(err)
 	}
 	for dec.PeekKind() != ']' {
 		v, err := dec.ReadValue()
 		if err != nil {
-			return syntaxRefusal(nil, err)
+			return syntaxRefusal(err)
 		}
 		s := string(v)
 		id, err := r.id(s, span{end: len(s), kind: v.Kind()})
@@ -417,7 +416,7 @@ func withID(err error, id ID) error {
 	return err
 }
 
-func syntaxRefusal(_ jsontext.Value, err error) error {
+func syntaxRefusal(err error) error {
 	var s *jsontext.SyntacticError
 	if errors.As(err, &s) {
 		return refuse(RefusedSyntax, fmt.Sprintf("the frame is not valid JSON at byte %d", s.ByteOffset))

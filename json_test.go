@@ -231,6 +231,10 @@ func realMessages() map[string][]byte {
 }
 
 func TestDecodeAllocates(t *testing.T) {
+	most := 1.0
+	if raceDetector {
+		most = 4 // sync.Pool forgets on purpose then
+	}
 	p, f := bachata.JSON(), new(bachata.Frame)
 	for name, text := range realMessages() {
 		var dst []byte
@@ -240,7 +244,7 @@ func TestDecodeAllocates(t *testing.T) {
 			}
 			dst = p.AppendMessage(dst[:0], &f.Message)
 		})
-		if allocs > 1 {
+		if allocs > most {
 			t.Errorf("decode and append of %s allocates %v times, want 1: the copy of the frame", name, allocs)
 		}
 	}

@@ -217,9 +217,11 @@ func TestIfUndelivered(t *testing.T) {
 		bob.send(`{"type":200,"data":1}`)
 		time.Sleep(59 * time.Second)
 		synctest.Wait()
+		mu.Lock()
 		if len(called) != 0 {
 			t.Errorf("called for %v before the time", called)
 		}
+		mu.Unlock()
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		mu.Lock()

@@ -175,14 +175,12 @@ func bubbleOn(t *testing.T, qo *memory.Options, o *bachata.Options, test func(t 
 		defer inner.Close()
 		q := &faultyQueue{Queue: inner}
 		c := bachata.NewCenter(q, o)
+		defer synctest.Wait()
+		defer c.Close()
 		if err := c.AddRoute(bachata.Direct("direct")); err != nil {
 			t.Fatal(err)
 		}
 		test(t, c, q)
-		if err := c.Close(); err != nil {
-			t.Errorf("Close() = %v", err)
-		}
-		synctest.Wait()
 	})
 }
 

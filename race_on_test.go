@@ -1,0 +1,5 @@
+//go:build race
+
+package bachata_test
+
+const raceDetector = true
