@@ -171,15 +171,24 @@ func (m *Mem) OpenDir(dir string) (Dir, error) {
 	return memDirHandle{m, dir}, nil
 }
 
-// Lock takes a lock. Unlike the host's it leaves no file behind.
+// Lock takes a lock, making the file if it isn't there.
 func (m *Mem) Lock(name string) (io.Closer, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	name = filepath.Clean(name)
+	d, base, err := m.split(name)
+	if err != nil {
+		return nil, pathError("lock", name, err)
+	}
 	if m.locks[name] {
 		return nil, pathError("lock", name, ErrLocked)
 	}
 	m.locks[name] = true
+	if d.entries[base] == nil {
+		node := &inode{name: name}
+		d.entries[base] = node
+		d.pending = append(d.pending, dirOp{to: base, node: node})
+	}
 	return &memLock{fs: m, name: name}, nil
 }
 

@@ -1,0 +1,122 @@
+package seglog
+
+import (
+	"fmt"
+	"runtime"
+)
+
+// batch is what is written, synced and recovered as one.
+type batch struct {
+	number  uint64
+	segment *segment
+	offset  int64
+	records uint32
+	flags   uint32
+	buf     []byte // room for the header, then the records
+
+	done chan struct{} // closed once it is safe or err is set
+	err  error
+}
+
+// seal fills in the header.
+func (b *batch) seal() {
+	body := b.buf[batchHeaderBytes:]
+	h := batchHeader{
+		bodySum: checksum(b.segment.salt, b.offset, body),
+		body:    uint32(len(body)),
+		number:  b.number,
+		records: b.records,
+		flags:   b.flags,
+	}
+	h.encode(b.buf, b.segment.salt, b.offset)
+}
+
+func (b *batch) finish(err error) {
+	b.err = err
+	close(b.done)
+}
+
+// write is the goroutine that writes batch after batch.
+func (l *Log) write() {
+	for {
+		b := l.take()
+		if b == nil {
+			return
+		}
+		if err := l.store(b); err != nil {
+			b.finish(l.fail(err))
+			return
+		}
+		l.synced.Store(b.number)
+		if l.options.OnSync != nil {
+			l.options.OnSync(Ticket(b.number))
+		}
+		b.finish(nil)
+		l.recycle(b)
+		// Those who were woken append first, so that the next batch has more than the first of them.
+		runtime.Gosched()
+	}
+}
+
+// take waits for the next batch; nil ends the writer.
+func (l *Log) take() *batch {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		if l.failed != nil {
+			return nil
+		}
+		l.enqueueIfIdle()
+		if len(l.queue) > 0 {
+			b := l.queue[0]
+			l.queue[0] = nil
+			l.queue = l.queue[1:]
+			return b
+		}
+		if l.closing {
+			return nil
+		}
+		l.work.Wait()
+	}
+}
+
+// enqueueIfIdle ends the batch that is being collected if the writer has nothing else to write.
+func (l *Log) enqueueIfIdle() {
+	if len(l.queue) == 0 {
+		l.queue = l.queue[:0]
+		l.enqueue()
+	}
+}
+
+// store makes a batch safe. If it is the first of its segment, the segment's header, which also seals the segment
+// before it, is made safe first: then a bad header with batches behind it is damage and never an interrupted write.
+func (l *Log) store(b *batch) error {
+	s := b.segment
+	if s.id != l.headed.Load() {
+		if err := writeSync(s, s.header(l.id).encode(), 0); err != nil {
+			return err
+		}
+		l.headed.Store(s.id)
+	}
+	b.seal()
+	return writeSync(s, b.buf, b.offset)
+}
+
+func writeSync(s *segment, p []byte, offset int64) error {
+	if _, err := s.file.WriteAt(p, offset); err != nil {
+		return fmt.Errorf("write %d bytes at %d: %w", len(p), offset, err)
+	}
+	return s.file.Sync()
+}
+
+// recycle takes back the buffer of a batch that is safe.
+func (l *Log) recycle(b *batch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting -= int64(len(b.buf))
+	if len(l.buffers) < 2 && cap(b.buf) <= 2*batchBytes {
+		l.buffers = append(l.buffers, b.buf)
+	}
+	b.buf = nil
+	l.room.Broadcast()
+}
