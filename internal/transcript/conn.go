@@ -193,7 +193,15 @@ func (c *conn) read(r io.Reader) {
 
 // frame reads one frame and refuses what a server must not send (RFC 6455, sections 5.1 and 5.2).
 func (c *conn) frame(r io.Reader) (ws.Frame, error) {
-	f, err := ws.ReadFrame(r)
+	h, err := ws.ReadHeader(r)
+	if err != nil {
+		return ws.Frame{}, err
+	}
+	if h.Length > maxFill {
+		return ws.Frame{}, fmt.Errorf("the server announced a frame of %d bytes", h.Length)
+	}
+	f := ws.Frame{Header: h, Payload: make([]byte, h.Length)}
+	_, err = io.ReadFull(r, f.Payload)
 	switch {
 	case err != nil:
 		return f, err

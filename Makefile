@@ -1,0 +1,34 @@
+# Everything that the project is built and checked with. `make test` is what has to pass.
+.DEFAULT_GOAL := help
+.PHONY: help run test lint race bench cover fuzz
+
+ARGS ?=
+FUZZTIME ?= 1m
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## start the server, with ARGS="--queue memory:" or the like
+	go run ./cmd/bachata serve $(ARGS)
+
+test: ## everything: installs what is missing, lints, tests, races, fuzzes for a short while
+	@scripts/test
+
+lint: ## gofmt, go vet, staticcheck
+	@files=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$files" ]; then echo "gofmt would change:"; echo "$$files"; exit 1; fi
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+race: ## all tests under the race detector
+	go test -race -timeout 10m ./...
+
+bench: ## all benchmarks
+	go test -run '^$$' -bench . -benchmem -timeout 30m ./...
+
+cover: ## how much of the code the tests run, in cover.out
+	go test -coverprofile=cover.out -coverpkg=./... -timeout 10m ./...
+	go tool cover -func=cover.out | tail -n 1
+
+fuzz: ## every fuzz target, each for FUZZTIME (1m)
+	@scripts/fuzz $(FUZZTIME)
