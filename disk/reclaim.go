@@ -1,0 +1,305 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/bachata-go/bachata"
+	"github.com/bachata-go/bachata/internal/inbox"
+	"github.com/bachata-go/bachata/internal/seglog"
+)
+
+const (
+	// reclaimEvery is how often the reclaimer looks by itself: what was confirmed may have freed much with few bytes.
+	reclaimEvery = time.Second
+	// keepSegments are never given back, besides twice what is needed.
+	keepSegments = 3
+	// urgentPart of a segment may be copied into the room that is kept for pops, if that gives a segment back to a
+	// full disk.
+	urgentPart = 16
+	// inboxesAtOnce and idsAtOnce are how many are looked at before the lock is let go.
+	inboxesAtOnce = 32
+	idsAtOnce     = 2048
+)
+
+func (q *Queue) reclaimer() {
+	tick := time.NewTicker(reclaimEvery)
+	defer tick.Stop()
+	var stuck uint32 // a segment that could not be read: it stays, and it was said once
+	for {
+		select {
+		case <-q.stop:
+			return
+		case <-q.store.kick:
+		case <-tick.C:
+		}
+		for range q.store.log.Segments() { // at most once round
+			id, ok := q.reclaimable()
+			if !ok || id == stuck {
+				break
+			}
+			err := q.reclaim(id)
+			if err == nil {
+				continue
+			}
+			if _, damaged := errors.AsType[*seglog.DamageError](err); damaged || errors.Is(err, errRecord) {
+				stuck = id
+				q.limits.Logger.Error("segment can't be given back", "segment", id, "error", err)
+			}
+			break
+		}
+	}
+}
+
+// reclaimable returns the oldest segment if it should be given back.
+func (q *Queue) reclaimable() (id uint32, ok bool) {
+	segments := q.store.log.Segments()
+	if len(segments) < 2 || !segments[0].Sealed {
+		return 0, false
+	}
+	var live int64
+	q.engine.With(func(b *inbox.Book[ref]) { live = b.Live() })
+	keep := keepSegments + int((2*live+q.segmentBytes-1)/q.segmentBytes)
+	return segments[0].ID, len(segments) > keep || q.full()
+}
+
+func (q *Queue) full() bool { return errors.Is(q.store.log.Err(), seglog.ErrFull) }
+
+var errStopped = errors.New("disk: reclaim was stopped")
+
+// reclaim writes what is needed of the segment to the end of the log and gives it back.
+func (q *Queue) reclaim(segment uint32) error {
+	f := forwarder{q: q, segment: segment}
+	for {
+		f.find()
+		if len(f.needed) == 0 {
+			break
+		}
+		if err := f.entries(); err != nil {
+			return err
+		}
+	}
+	if err := f.remembered(); err != nil {
+		return err
+	}
+	q.store.readers.Lock()
+	//lint:ignore SA2001 who reads by a reference from before is through now
+	q.store.readers.Unlock()
+	return q.store.log.Release(segment)
+}
+
+// forwarder writes what is needed of one segment to the end of the log.
+type forwarder struct {
+	q       *Queue
+	segment uint32
+	needed  []inbox.Needed[ref]
+	urgent  bool
+	decoder decoder
+	ops     inbox.Ops
+	moves   []move
+	ticket  uint64
+}
+
+// move is an entry with the place of its copy.
+type move struct {
+	inbox.Needed[ref]
+	to  ref
+	fan int
+}
+
+// find lists the entries whose records are in the segment, by their place.
+func (f *forwarder) find() {
+	f.needed = f.needed[:0]
+	var channels []string
+	f.q.engine.With(func(b *inbox.Book[ref]) { channels = b.Channels() })
+	in := func(r ref) bool { return r.segment == f.segment }
+	for part := range slices.Chunk(channels, inboxesAtOnce) {
+		f.q.engine.With(func(b *inbox.Book[ref]) {
+			for _, channel := range part {
+				f.needed = b.Needed(f.needed, channel, in)
+			}
+		})
+	}
+	slices.SortFunc(f.needed, func(a, b inbox.Needed[ref]) int { return int(int64(a.Ref.offset) - int64(b.Ref.offset)) })
+	bytes, last := int64(0), ref{}
+	for i := range f.needed {
+		if r := f.needed[i].Ref; r != last {
+			bytes += int64(r.size) + recordOverhead
+			last = r
+		}
+	}
+	f.urgent = bytes <= f.q.segmentBytes/urgentPart
+}
+
+// entries copies what find has found, and moves the references once the copies are safe.
+func (f *forwarder) entries() error {
+	f.moves = f.moves[:0]
+	for start := 0; start < len(f.needed); {
+		if f.stopped() {
+			return errStopped
+		}
+		end := start + 1
+		for end < len(f.needed) && f.needed[end].Ref == f.needed[start].Ref {
+			end++
+		}
+		if err := f.record(f.needed[start:end]); err != nil {
+			return err
+		}
+		start = end
+	}
+	if err := f.q.store.Wait(context.Background(), f.ticket); err != nil {
+		return err
+	}
+	for part := range slices.Chunk(f.moves, 256) {
+		f.q.engine.With(func(b *inbox.Book[ref]) {
+			for _, m := range part {
+				b.Move(m.Needed, m.to, m.fan)
+			}
+		})
+	}
+	return nil
+}
+
+func (f *forwarder) stopped() bool {
+	select {
+	case <-f.q.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// record copies what the entries of group, which share a record, need of it.
+func (f *forwarder) record(group []inbox.Needed[ref]) error {
+	r := group[0].Ref
+	rec, err := f.q.store.log.Read(r.pos(), int(r.size), nil)
+	if err != nil {
+		return err
+	}
+	ops, err := f.decoder.decode(rec)
+	if err != nil {
+		return f.q.store.malformed(r, err)
+	}
+	f.q.engine.With(func(b *inbox.Book[ref]) {
+		if err = f.message(b, group, ops); err == nil {
+			err = f.notices(b, group, ops)
+		}
+	})
+	return err
+}
+
+// message states the message of a record anew, for the inboxes in which it is still pending.
+func (f *forwarder) message(b *inbox.Book[ref], group []inbox.Needed[ref], ops []inbox.Op) error {
+	i := slices.IndexFunc(ops, func(op inbox.Op) bool { return op.Kind == inbox.OpPut })
+	if i < 0 {
+		return nil
+	}
+	m := *ops[i].Put
+	m.Copy, m.Targets = true, nil
+	first := len(f.moves)
+	for _, n := range group {
+		if found, ok := b.Look(n); ok && found.Kind == bachata.KindMessage {
+			m.Targets = append(m.Targets, inbox.Target{Channel: n.Channel, Seq: n.Seq})
+			f.moves = append(f.moves, move{Needed: n})
+		}
+	}
+	if len(m.Targets) == 0 {
+		return nil
+	}
+	p, err := f.write([]inbox.Op{{Kind: inbox.OpPut, Put: &m}})
+	for j := first; j < len(f.moves); j++ {
+		f.moves[j].to, f.moves[j].fan = p.Ref, len(m.Targets)
+		if err == nil {
+			b.Restated(f.moves[j].Channel, f.moves[j].Seq, p.Segment)
+		}
+	}
+	return err
+}
+
+// notices states the receipts and gaps of a record anew.
+func (f *forwarder) notices(b *inbox.Book[ref], group []inbox.Needed[ref], ops []inbox.Op) error {
+	var list []inbox.Op
+	first := len(f.moves)
+	for _, n := range group {
+		found, ok := b.Look(n)
+		switch {
+		case ok && found.Kind == bachata.KindGap:
+			list = append(list, inbox.Op{Kind: inbox.OpGap, Channel: n.Channel, Seq: n.Seq, Gap: found.Gap})
+		case ok && found.Kind == bachata.KindReceipt:
+			op, ok := receiptOf(ops, n, &found)
+			if !ok {
+				return f.q.store.malformed(n.Ref, errRecord)
+			}
+			list = append(list, op)
+		default:
+			continue
+		}
+		f.moves = append(f.moves, move{Needed: n})
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	p, err := f.write(list)
+	for j := first; j < len(f.moves); j++ {
+		f.moves[j].to = p.Ref
+	}
+	return err
+}
+
+// receiptOf makes a receipt that carries all that it says, from the record that it refers to.
+func receiptOf(ops []inbox.Op, n inbox.Needed[ref], f *inbox.Found[ref]) (inbox.Op, bool) {
+	out := inbox.Op{Kind: inbox.OpReceipt, Channel: n.Channel, Seq: n.Seq, Cause: f.Cause, By: f.From, Time: f.Time}
+	for i := range ops {
+		switch op := &ops[i]; {
+		case op.Kind == inbox.OpPut:
+			out.ID, out.Dest = op.Put.ID, op.Put.Dest
+			return out, true
+		case op.Kind == inbox.OpReceipt && op.Seq == n.Seq:
+			out.ID, out.Dest = op.ID, op.Dest
+			return out, true
+		}
+	}
+	return out, false
+}
+
+// write appends a commit that changes nothing but places.
+func (f *forwarder) write(ops []inbox.Op) (inbox.Place[ref], error) {
+	p, err := f.q.store.Write(ops, false)
+	if errors.Is(err, seglog.ErrFull) && f.urgent {
+		p, err = f.q.store.Write(ops, true)
+	}
+	if err == nil {
+		f.ticket = p.Ticket
+		f.q.engine.Note(p.Ticket)
+	}
+	return p, err
+}
+
+// remembered states what is remembered of the ids that the segment states last.
+func (f *forwarder) remembered() error {
+	steps := int(min(idsAtOnce, f.q.segmentBytes/512))
+	now := f.q.limits.Now().UnixMilli()
+	var err error
+	for at := uint32(1); at != 0; {
+		if f.stopped() {
+			return errStopped
+		}
+		f.q.engine.With(func(b *inbox.Book[ref]) {
+			f.ops.Reset()
+			next := b.Remembered(f.segment, now, at, steps, &f.ops)
+			if f.ops.Len() > 0 {
+				var p inbox.Place[ref]
+				if p, err = f.write(f.ops.List); err == nil {
+					b.Rehome(&f.ops, p.Segment)
+				}
+			}
+			at = next
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return f.q.store.Wait(context.Background(), f.ticket)
+}

@@ -1,0 +1,152 @@
+package inbox
+
+import "github.com/bachata-go/bachata"
+
+// Apply carries ops out. ref is where the commit that holds them lives. Ops about entries that are no longer there
+// are passed over: when a log is replayed, their messages may be gone.
+func (b *Book[R]) Apply(ops []Op, ref R, segment uint32) {
+	for i := range ops {
+		op := &ops[i]
+		switch op.Kind {
+		case OpPut:
+			b.applyPut(op.Put, ref, segment)
+		case OpRemove:
+			b.applyRemove(op)
+		case OpGap:
+			b.applyGap(op, ref)
+		case OpReceipt:
+			b.applyReceipt(op, ref)
+		case OpKnown:
+			b.applyKnown(op.Known, segment)
+		}
+	}
+}
+
+func (b *Book[R]) applyPut(m *Message, ref R, segment uint32) {
+	var slot uint32
+	if !b.limits.Simple && !m.ID.IsZero() {
+		slot = b.known.accept(&m.Key, m.Origin, m.Time, m.Copy)
+		s := b.known.slots.at(slot)
+		if !m.Copy || s.home == 0 {
+			s.home = segment
+		}
+	}
+	stored := 0
+	for i := range m.Targets {
+		if !m.Targets[i].Full {
+			stored++
+		}
+	}
+	for i := range m.Targets {
+		t := &m.Targets[i]
+		if t.Full {
+			b.receipt(b.box(m.Origin), t.Seq, t.Channel, m.Time, Dropped, b.notice(ref))
+			if slot != 0 {
+				b.known.tell(slot, t.Channel, m.Time, uint8(Dropped))
+			}
+			continue
+		}
+		x := b.box(t.Channel)
+		t.Prev = x.last
+		if e := x.find(t.Seq); e != nil {
+			b.move(e, ref, stored)
+			continue
+		}
+		e := entry[R]{
+			seq:    t.Seq,
+			meta:   newMeta(bachata.KindMessage, 0, m.Time).withFan(stored),
+			id:     b.hash.ID(m.ID.Text),
+			ref:    ref,
+			size:   uint32(m.Size),
+			slot:   slot,
+			narrow: b.hash.narrow(m.From, m.Dest),
+		}
+		if m.NoReceipt || m.Origin == "" {
+			e.meta |= flagNoReceipt
+		}
+		if slot != 0 {
+			b.known.hold(slot)
+		}
+		b.insert(x, e)
+	}
+}
+
+// receipt puts a receipt into x.
+func (b *Book[R]) receipt(x *box[R], seq uint64, from string, at int64, cause Cause, ref R) {
+	if e := x.find(seq); e != nil {
+		e.ref = ref
+		return
+	}
+	b.insert(x, entry[R]{
+		seq:  seq,
+		meta: newMeta(bachata.KindReceipt, cause, at),
+		ref:  ref,
+		slot: b.names.hold(from),
+	})
+}
+
+func (b *Book[R]) applyRemove(op *Op) {
+	b.seq = max(b.seq, op.Seq, op.Receipt)
+	x := b.boxes[op.Channel]
+	if x == nil {
+		return
+	}
+	i := x.index(op.Seq)
+	if i < 0 {
+		return
+	}
+	e := x.entries()[i]
+	tell := e.meta.kind() == bachata.KindMessage && e.slot != 0 && op.Cause != Taken && !e.meta.has(flagNoReceipt)
+	origin := uint32(0)
+	if tell {
+		origin = b.known.slots.at(e.slot).origin
+		b.known.tell(e.slot, op.By, op.Time, uint8(op.Cause))
+	}
+	if origin != 0 && op.Receipt != 0 {
+		b.receipt(b.box(b.names.text(origin)), op.Receipt, op.By, op.Time, op.Cause, b.notice(e.ref))
+		i = x.index(op.Seq) // the origin may be this inbox
+	}
+	b.remove(x, i)
+}
+
+func (b *Book[R]) applyGap(op *Op, ref R) {
+	x := b.box(op.Channel)
+	if e := x.find(op.Seq); e != nil {
+		e.ref = ref
+	} else {
+		b.insert(x, entry[R]{seq: op.Seq, meta: newMeta(bachata.KindGap, 0, op.Time), ref: ref})
+	}
+	x.setGap(op.Seq, op.Gap)
+}
+
+func (b *Book[R]) applyReceipt(op *Op, ref R) {
+	b.receipt(b.box(op.Channel), op.Seq, op.By, op.Time, op.Cause, b.notice(ref))
+}
+
+func (b *Book[R]) applyKnown(kn *Known, segment uint32) {
+	if b.limits.Simple {
+		return
+	}
+	i := b.known.accept(&kn.Key, kn.Origin, kn.Accepted, true)
+	s := b.known.slots.at(i)
+	s.home = segment
+	b.known.forgetTold(s)
+	for _, t := range kn.Told {
+		b.known.tell(i, t.From, t.Time, uint8(t.Cause))
+	}
+}
+
+// move gives e another reference, which fan entries share.
+func (b *Book[R]) move(e *entry[R], ref R, fan int) {
+	b.live -= b.weight(e)
+	e.ref = ref
+	if e.meta.kind() == bachata.KindMessage {
+		e.meta = (e.meta &^ fanMask).withFan(fan)
+	}
+	b.live += b.weight(e)
+}
+
+// Age forgets what the dedupe window no longer covers, a bounded piece at a time, and reports whether there is more.
+func (b *Book[R]) Age(now int64, steps int) bool {
+	return !b.limits.Simple && b.known.age(now, steps)
+}

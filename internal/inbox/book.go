@@ -1,0 +1,165 @@
+package inbox
+
+import (
+	"strings"
+
+	"github.com/bachata-go/bachata"
+)
+
+// Store tells a Book about the references that it keeps.
+type Store[R comparable] struct {
+	// Weight returns how many bytes of the store ref keeps alive; nil: none.
+	Weight func(ref R) int
+	// Notice returns the reference that a receipt about the message at ref keeps; nil: the same.
+	Notice func(ref R) R
+	// Match reports whether the message at ref has the From and the Dest of key, where those are not empty.
+	Match func(ref R, key bachata.Key) bool
+}
+
+// Book is the state of a store. See the package's comment for how it is changed.
+type Book[R comparable] struct {
+	limits Limits
+	store  Store[R]
+	hash   Hasher
+
+	boxes map[string]*box[R]
+	names names
+	known known
+	seq   uint64
+	over  []*box[R] // more receipts than the bound
+
+	entries  int
+	live     int64 // bytes of the store that messages keep alive
+	receipts int
+	gaps     int
+}
+
+// New makes an empty Book.
+func New[R comparable](l Limits, s Store[R]) *Book[R] {
+	b := &Book[R]{limits: l, store: s, hash: NewHasher(), boxes: map[string]*box[R]{}, names: newNames()}
+	b.known = newKnown(&b.limits, &b.names)
+	return b
+}
+
+// OnShrink sets what is called, under the queue's lock, when the cap on remembered ids shortens the window, in ms.
+func (b *Book[R]) OnShrink(call func(window, now int64)) { b.known.onShrink = call }
+
+// Last returns the highest number that was given out.
+func (b *Book[R]) Last() uint64 { return b.seq }
+
+// Entries returns how many entries all inboxes hold.
+func (b *Book[R]) Entries() int { return b.entries }
+
+// Live estimates how many bytes of the store are still needed: what the messages keep, and what a copy of each
+// receipt, gap and remembered id would take.
+func (b *Book[R]) Live() int64 {
+	return b.live + 128*int64(b.receipts) + 64*int64(b.gaps) + 64*int64(b.known.settled)
+}
+
+// Stats counts what a Book holds.
+type Stats struct {
+	Messages, Receipts, Gaps, Remembered int
+}
+
+// Stats returns the counts.
+func (b *Book[R]) Stats() Stats {
+	return Stats{b.entries - b.receipts - b.gaps, b.receipts, b.gaps, b.known.settled}
+}
+
+// Pin keeps the inbox of channel known while somebody watches it, so that wake-ups can name what they follow on.
+func (b *Book[R]) Pin(channel string) { b.box(channel).pins++ }
+
+// Unpin takes a Pin back.
+func (b *Book[R]) Unpin(channel string) {
+	if x := b.boxes[channel]; x != nil {
+		x.pins--
+		b.discard(x)
+	}
+}
+
+// SetBarrier notes that readers of channel must wait for ticket: a change to what stands before the newest entries.
+func (b *Book[R]) SetBarrier(channel string, ticket uint64) {
+	if x := b.boxes[channel]; x != nil {
+		x.barrier = ticket
+	}
+}
+
+// Barrier returns the last ticket that SetBarrier noted.
+func (b *Book[R]) Barrier(channel string) uint64 {
+	if x := b.boxes[channel]; x != nil {
+		return x.barrier
+	}
+	return 0
+}
+
+// box returns the inbox of channel and makes it if there is none.
+func (b *Book[R]) box(channel string) *box[R] {
+	x := b.boxes[channel]
+	if x == nil {
+		x = &box[R]{name: strings.Clone(channel)}
+		b.boxes[x.name] = x
+	}
+	return x
+}
+
+// discard forgets a box that holds nothing and that nobody watches.
+func (b *Book[R]) discard(x *box[R]) {
+	if x.len() == 0 && x.pins <= 0 && !x.over {
+		delete(b.boxes, x.name)
+	}
+}
+
+func (b *Book[R]) weight(e *entry[R]) int64 {
+	if b.store.Weight == nil || e.meta.kind() != bachata.KindMessage {
+		return 0
+	}
+	return int64(b.store.Weight(e.ref) / e.meta.fan())
+}
+
+func (b *Book[R]) notice(ref R) R {
+	if b.store.Notice == nil {
+		return ref
+	}
+	return b.store.Notice(ref)
+}
+
+// insert puts e into x and counts it.
+func (b *Book[R]) insert(x *box[R], e entry[R]) {
+	b.entries++
+	switch e.meta.kind() {
+	case bachata.KindReceipt:
+		b.receipts++
+	case bachata.KindGap:
+		b.gaps++
+	}
+	b.live += b.weight(&e)
+	if d := b.limits.deadline(e.meta); x.len() == 0 || d < x.due {
+		x.due = d
+	}
+	x.insert(e)
+	b.seq = max(b.seq, e.seq)
+	if x.receipts > b.limits.Receipts && !x.over {
+		x.over = true
+		b.over = append(b.over, x)
+	}
+}
+
+// remove takes entry i out of x and forgets what only it referred to. The box may be gone afterwards.
+func (b *Book[R]) remove(x *box[R], i int) {
+	e := &x.entries()[i]
+	b.entries--
+	b.live -= b.weight(e)
+	switch e.meta.kind() {
+	case bachata.KindReceipt:
+		b.receipts--
+		b.names.drop(e.slot)
+	case bachata.KindGap:
+		b.gaps--
+	default:
+		if e.slot != 0 {
+			b.known.settle(e.slot)
+		}
+	}
+	x.remove(i)
+	b.discard(x)
+}

@@ -1,0 +1,195 @@
+package inbox
+
+import (
+	"math"
+	"sort"
+
+	"github.com/bachata-go/bachata"
+)
+
+// entry is one place in an inbox: 48 bytes with the 12-byte reference of the disk queue, which holds no pointer.
+type entry[R comparable] struct {
+	seq    uint64
+	meta   meta
+	id     uint64 // of a message: the hash of its id
+	ref    R
+	size   uint32 // of a message: bytes of its payload
+	slot   uint32 // of a message: its id in known; of a receipt: the name of who confirmed
+	narrow uint32 // of a message: short hashes of from and dest
+}
+
+// meta is, from the top: 44 bits of time in ms, 2 of kind, 2 of cause, 3 flags, 13 of fan-out.
+type meta uint64
+
+const (
+	metaTime  = 20
+	metaKind  = 18
+	metaCause = 16
+
+	flagNoReceipt = 1 << 15 // of a message
+	flagSeen      = 1 << 14 // of a gap: a reader was told
+	flagMarked    = 1 << 13 // a decision under way takes it
+
+	fanMask = flagMarked - 1
+)
+
+func newMeta(kind bachata.Kind, cause Cause, at int64) meta {
+	return meta(at)<<metaTime | meta(kind)<<metaKind | meta(cause)<<metaCause
+}
+
+func (m meta) time() int64        { return int64(m >> metaTime) }
+func (m meta) kind() bachata.Kind { return bachata.Kind(m >> metaKind & 3) }
+func (m meta) cause() Cause       { return Cause(m >> metaCause & 3) }
+func (m meta) has(flag meta) bool { return m&flag != 0 }
+func (m meta) fan() int           { return max(int(m&fanMask), 1) }
+func (m meta) withFan(n int) meta { return m | meta(min(n, fanMask)) }
+
+// box is one inbox: entries by ascending number.
+type box[R comparable] struct {
+	name string
+	buf  []entry[R] // buf[head:] are the entries
+	head int
+	last uint64 // the highest number that was ever in it, while the box lives
+
+	messages, receipts, gaps int
+	bytes                    int64
+
+	due     int64  // nothing expires before; 0: nothing is known
+	barrier uint64 // ticket of the last change to what readers may have passed
+	pins    int    // watchers: an empty box stays for them
+	over    bool   // queued in Book.over
+
+	counts map[uint64]bachata.Gap
+}
+
+func (x *box[R]) entries() []entry[R] { return x.buf[x.head:] }
+func (x *box[R]) len() int            { return len(x.buf) - x.head }
+
+// after returns the index of the first entry whose number is larger than seq.
+func (x *box[R]) after(seq uint64) int {
+	es := x.entries()
+	if len(es) == 0 || es[0].seq > seq {
+		return 0
+	}
+	return sort.Search(len(es), func(i int) bool { return es[i].seq > seq })
+}
+
+// find returns the entry with number seq, or nil.
+func (x *box[R]) find(seq uint64) *entry[R] {
+	if i := x.index(seq); i >= 0 {
+		return &x.buf[x.head+i]
+	}
+	return nil
+}
+
+func (x *box[R]) index(seq uint64) int {
+	if seq == 0 {
+		return -1
+	}
+	i := x.after(seq - 1)
+	if i < x.len() && x.buf[x.head+i].seq == seq {
+		return i
+	}
+	return -1
+}
+
+// insert puts e at its place, which is nearly always the end.
+func (x *box[R]) insert(e entry[R]) {
+	switch e.meta.kind() {
+	case bachata.KindMessage:
+		x.messages++
+		x.bytes += int64(e.size)
+	case bachata.KindReceipt:
+		x.receipts++
+	default:
+		x.gaps++
+	}
+	x.last = max(x.last, e.seq)
+	i := x.after(e.seq)
+	if i == 0 && x.head > 0 {
+		x.head--
+		x.buf[x.head] = e
+		return
+	}
+	x.grow()
+	x.buf = append(x.buf, e)
+	if es := x.entries(); i < len(es)-1 {
+		copy(es[i+1:], es[i:])
+		es[i] = e
+	}
+}
+
+// grow makes room for one more. Growth by a fourth keeps what a million inboxes waste small.
+func (x *box[R]) grow() {
+	if len(x.buf) < cap(x.buf) {
+		return
+	}
+	n := x.len()
+	if x.head > 4 && x.head >= n/4 {
+		copy(x.buf, x.entries())
+		clear(x.buf[n:])
+		x.buf, x.head = x.buf[:n], 0
+		return
+	}
+	x.resize(max(4, n+n/4+1))
+}
+
+func (x *box[R]) resize(room int) {
+	buf := make([]entry[R], x.len(), room)
+	copy(buf, x.entries())
+	x.buf, x.head = buf, 0
+}
+
+// remove takes entry i out, moving the shorter side.
+func (x *box[R]) remove(i int) {
+	es := x.entries()
+	e := &es[i]
+	switch e.meta.kind() {
+	case bachata.KindMessage:
+		x.messages--
+		x.bytes -= int64(e.size)
+	case bachata.KindReceipt:
+		x.receipts--
+	default:
+		x.gaps--
+		delete(x.counts, e.seq)
+	}
+	if i < len(es)/2 {
+		copy(es[1:i+1], es[:i])
+		es[0] = entry[R]{}
+		x.head++
+	} else {
+		copy(es[i:], es[i+1:])
+		es[len(es)-1] = entry[R]{}
+		x.buf = x.buf[:len(x.buf)-1]
+	}
+	switch n := x.len(); {
+	case n == 0 && cap(x.buf) > 64:
+		x.buf, x.head = nil, 0
+	case n == 0:
+		x.buf, x.head = x.buf[:0], 0
+	case cap(x.buf) > 256 && n < cap(x.buf)/4:
+		x.resize(n + n/4)
+	}
+}
+
+// gap returns what the gap at seq counts.
+func (x *box[R]) gap(seq uint64) bachata.Gap { return x.counts[seq] }
+
+func (x *box[R]) setGap(seq uint64, g bachata.Gap) {
+	if x.counts == nil {
+		x.counts = map[uint64]bachata.Gap{}
+	}
+	x.counts[seq] = g
+}
+
+// deadline returns when e expires: a gap never does.
+func (l *Limits) deadline(m meta) int64 {
+	switch m.kind() {
+	case bachata.KindMessage:
+		return m.time() + l.Age
+	case bachata.KindReceipt:
+		return m.time() + l.ReceiptAge
+	}
+	return math.MaxInt64
+}

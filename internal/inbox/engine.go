@@ -1,0 +1,247 @@
+package inbox
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bachata-go/bachata"
+)
+
+// ErrTooLarge is what Backend.Write returns for a commit that is too large for it, whatever it does.
+var ErrTooLarge = errors.New("inbox: too large for the store")
+
+// Backend is where an Engine writes its changes and reads payloads.
+type Backend[R comparable] interface {
+	// Write hands the changes of one commit over, and returns where they are kept and the ticket of the commit. It
+	// is called under the engine's lock and does not wait until the commit is safe. Later tickets are larger.
+	Write(ops []Op, urgent bool) (Place[R], error)
+	// Wait returns once the commit of ticket, and all before it, are as safe as the backend promises.
+	Wait(ctx context.Context, ticket uint64) error
+	// Synced returns the last ticket for which Wait would not wait.
+	Synced() uint64
+	// Read fills in what the entry that f found keeps in the backend. It is called without the engine's lock.
+	Read(f *Found[R], e *bachata.Envelope) error
+	// Hold keeps what was fetched since readable until release is called.
+	Hold() (release func())
+	// Err returns why the backend can't be read any more.
+	Err() error
+}
+
+// Place says where a commit is kept.
+type Place[R comparable] struct {
+	Ref     R
+	Segment uint32 // of the log
+	Ticket  uint64
+}
+
+// Engine is a bachata.Queue but for its Info: a Book under a lock, a Backend, and who watches. Its methods keep the
+// contract of bachata.Queue.
+type Engine[R comparable] struct {
+	limits   Limits
+	backend  Backend[R]
+	salt     Salt
+	watchers Watchers
+	shrunk   atomic.Pointer[shrunk]
+
+	mu      sync.Mutex
+	book    *Book[R]
+	ops     Ops
+	woken   []string // channels that hold something new since the lock was taken
+	last    uint64   // ticket of the last commit
+	pending []mark   // commits that are not known to be safe yet, oldest first
+	visible uint64   // entries up to this number are safe
+	closed  bool
+
+	stop chan struct{}
+	work sync.WaitGroup
+}
+
+// mark says up to which number a commit goes.
+type mark struct{ ticket, seq uint64 }
+
+// shrunk says what is left of the dedupe window since at, both in ms.
+type shrunk struct{ window, at int64 }
+
+// NewEngine makes an engine on book, which is the engine's from then on, and starts its sweeper. What is in book is
+// safe.
+func NewEngine[R comparable](l Limits, book *Book[R], backend Backend[R], salt Salt) *Engine[R] {
+	e := &Engine[R]{limits: l, book: book, backend: backend, salt: salt, stop: make(chan struct{})}
+	e.visible = book.Last()
+	book.OnShrink(func(window, now int64) {
+		e.shrunk.Store(&shrunk{window, now})
+		l.Logger.Warn("dedupe window is shortened: the cap on remembered ids was reached",
+			"window", time.Duration(window)*time.Millisecond, "cap", l.Cap)
+	})
+	if l.Sweep > 0 {
+		e.work.Go(e.sweeper)
+	}
+	return e
+}
+
+// Shut refuses what comes from now on and stops the sweeper. It reports false if that was done before.
+func (e *Engine[R]) Shut() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return false
+	}
+	e.closed = true
+	close(e.stop)
+	return true
+}
+
+// Done waits until nothing of the engine runs any more, after Shut.
+func (e *Engine[R]) Done() { e.work.Wait() }
+
+// Window returns the dedupe window at this moment, zero in simple mode. It takes no lock.
+func (e *Engine[R]) Window() time.Duration {
+	if e.limits.Simple {
+		return 0
+	}
+	window := e.limits.Window
+	if s := e.shrunk.Load(); s != nil && e.now()-s.at < window {
+		window = min(window, s.window)
+	}
+	return time.Duration(window) * time.Millisecond
+}
+
+// With calls do under the lock. do must not wait.
+func (e *Engine[R]) With(do func(b *Book[R])) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	do(e.book)
+}
+
+// Note takes note of a commit that do, called by With, wrote by itself. The lock is held.
+func (e *Engine[R]) Note(ticket uint64) {
+	e.advance()
+	e.last = max(e.last, ticket)
+	if ticket <= e.backend.Synced() && len(e.pending) == 0 {
+		e.visible = e.book.Last()
+		return
+	}
+	if n := len(e.pending); n > 0 && e.pending[n-1].ticket == ticket {
+		e.pending[n-1].seq = e.book.Last()
+		return
+	}
+	e.pending = append(e.pending, mark{ticket, e.book.Last()})
+}
+
+// advance moves visible up to what is safe by now.
+func (e *Engine[R]) advance() {
+	if len(e.pending) == 0 {
+		return
+	}
+	synced := e.backend.Synced()
+	i := 0
+	for ; i < len(e.pending) && e.pending[i].ticket <= synced; i++ {
+		e.visible = e.pending[i].seq
+	}
+	e.pending = append(e.pending[:0], e.pending[i:]...)
+}
+
+func (e *Engine[R]) now() int64 { return e.limits.Now().UnixMilli() }
+
+// enter takes the lock if the engine still works, or says why not.
+func (e *Engine[R]) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return bachata.ErrQueueClosed
+	}
+	return nil
+}
+
+// leave gives the lock back and returns what must be woken once the ticket is safe.
+func (e *Engine[R]) leave() (ticket uint64, woken []string) {
+	ticket, woken = e.last, e.woken
+	e.woken = nil
+	e.mu.Unlock()
+	return ticket, woken
+}
+
+// commit writes the changes that were decided and applies them. If it returns an error, nothing happened.
+func (e *Engine[R]) commit(now int64, urgent bool) error {
+	defer e.ops.Reset()
+	if e.ops.Len() == 0 {
+		return nil
+	}
+	p, err := e.backend.Write(e.ops.List, urgent)
+	if err != nil {
+		return err
+	}
+	e.book.Apply(e.ops.List, p.Ref, p.Segment)
+	e.book.Age(now, 32)
+	e.Note(p.Ticket)
+	for i := range e.ops.List {
+		if op := &e.ops.List[i]; op.Kind == OpGap {
+			e.book.SetBarrier(op.Channel, p.Ticket)
+		}
+	}
+	e.woken = e.ops.Woken(e.woken)
+	return nil
+}
+
+// trim takes care of inboxes with more receipts than the bound. If that can't be written now, it is tried again with
+// the next receipt.
+func (e *Engine[R]) trim(now int64) {
+	for e.book.Over() {
+		e.ops.Reset()
+		e.book.DecideTrim(now, &e.ops)
+		if e.commit(now, true) != nil {
+			return
+		}
+	}
+}
+
+// expire takes care of what has grown too old in the inbox of channel.
+func (e *Engine[R]) expire(channel string, now int64, all bool) error {
+	for more := true; more; {
+		e.ops.Reset()
+		more = e.book.DecideExpire(channel, now, all, &e.ops)
+		if err := e.commit(now, true); err != nil {
+			e.book.Undue(channel)
+			return err
+		}
+	}
+	e.trim(now)
+	return nil
+}
+
+// settle waits for ticket and wakes afterwards, also if ctx ends before.
+func (e *Engine[R]) settle(ctx context.Context, ticket uint64, wake func()) error {
+	err := e.backend.Wait(ctx, ticket)
+	if err == nil {
+		wake()
+		return nil
+	}
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		e.later(func() {
+			if e.backend.Wait(context.Background(), ticket) == nil {
+				wake()
+			}
+		})
+	}
+	return err
+}
+
+// later runs work that Done waits for, unless the engine is shut.
+func (e *Engine[R]) later(work func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.closed {
+		e.work.Go(work)
+	}
+}
+
+func (e *Engine[R]) wake(channels []string) {
+	for _, channel := range channels {
+		e.watchers.Wake(channel, func() bachata.Wake { return bachata.Wake{} })
+	}
+}

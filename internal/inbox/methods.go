@@ -1,0 +1,295 @@
+package inbox
+
+import (
+	"context"
+	"errors"
+
+	"github.com/bachata-go/bachata"
+)
+
+// popKeys is how many keys one commit takes, so that it stays small.
+const popKeys = 256
+
+// Put is bachata.Queue's.
+func (e *Engine[R]) Put(ctx context.Context, items []bachata.Item) ([]bachata.PutResult, error) {
+	results := newResults(items)
+	messages := make([]*Message, len(items))
+	for i := range items {
+		messages[i] = e.book.NewMessage(e.salt, &items[i])
+	}
+	if err := e.enter(ctx); err != nil {
+		return results, err
+	}
+	now := e.now()
+	var failed error
+	wait := false
+	for i, m := range messages {
+		m.Time = now
+		if failed = e.put(m, items[i].Channels, now, results[i]); failed != nil {
+			clear(results[i])
+			messages = messages[:i]
+			break
+		}
+		for _, status := range results[i] {
+			wait = wait || status != bachata.Full
+		}
+	}
+	ticket, woken := e.leave()
+	if failed != nil && len(messages) == 0 {
+		e.wake(woken)
+		return results, failed
+	}
+	if !wait {
+		ticket = 0
+	}
+	err := e.settle(ctx, ticket, func() {
+		e.wakeStored(messages)
+		e.wake(woken)
+	})
+	if err != nil {
+		for _, r := range results {
+			clear(r)
+		}
+		return results, err
+	}
+	return results, nil
+}
+
+func newResults(items []bachata.Item) []bachata.PutResult {
+	n := 0
+	for i := range items {
+		n += len(items[i].Channels)
+	}
+	all := make(bachata.PutResult, n)
+	results := make([]bachata.PutResult, len(items))
+	for i := range items {
+		n := len(items[i].Channels)
+		results[i], all = all[:n:n], all[n:]
+	}
+	return results
+}
+
+// put stores one message, under the lock.
+func (e *Engine[R]) put(m *Message, channels []string, now int64, res bachata.PutResult) error {
+	for _, channel := range channels {
+		if e.book.Due(channel, now) {
+			if err := e.expire(channel, now, false); err != nil {
+				return err
+			}
+		}
+	}
+	e.book.DecidePut(m, channels, now, &e.ops, res)
+	if e.ops.Len() == 0 {
+		e.book.Age(now, 32)
+		return nil
+	}
+	err := e.commit(now, false)
+	if errors.Is(err, ErrTooLarge) {
+		m.Targets = nil
+		for i := range res {
+			res[i] = bachata.Full
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	e.trim(now)
+	return nil
+}
+
+// wakeStored wakes who watches an inbox that took one of messages.
+func (e *Engine[R]) wakeStored(messages []*Message) {
+	if !e.watchers.Any() {
+		return
+	}
+	for _, m := range messages {
+		for i := range m.Targets {
+			t := &m.Targets[i]
+			if t.Full {
+				continue
+			}
+			e.watchers.Wake(t.Channel, func() bachata.Wake {
+				return bachata.Wake{Prev: bachata.Cursor(t.Prev), Envelope: &bachata.Envelope{
+					Cursor:  bachata.Cursor(t.Seq),
+					ID:      m.ID,
+					From:    m.From,
+					Dest:    m.Dest,
+					Payload: m.Payload,
+				}}
+			})
+		}
+	}
+}
+
+// Fetch is bachata.Queue's.
+func (e *Engine[R]) Fetch(ctx context.Context, channel string, after bachata.Cursor, limit bachata.Limit) ([]bachata.Envelope, error) {
+	found, release, err := e.find(ctx, channel, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	if len(found) == 0 {
+		return nil, nil
+	}
+	list, err := e.read(found)
+	if len(list) == 0 {
+		return nil, err
+	}
+	if e.limits.Simple {
+		return e.take(channel, found[:len(list)], list)
+	}
+	return list, nil
+}
+
+// find looks into the inbox of channel, once nothing in it waits for a commit that readers must not get ahead of.
+// What it found stays readable until release is called.
+func (e *Engine[R]) find(ctx context.Context, channel string, after bachata.Cursor, limit bachata.Limit) ([]Found[R], func(), error) {
+	for {
+		if err := e.backend.Err(); err != nil {
+			return nil, nil, err
+		}
+		release := e.backend.Hold()
+		if err := e.enter(ctx); err != nil {
+			release()
+			return nil, nil, err
+		}
+		if now := e.now(); e.book.Due(channel, now) {
+			if err := e.expire(channel, now, false); err != nil {
+				e.leave()
+				release()
+				return nil, nil, err
+			}
+		}
+		barrier := e.book.Barrier(channel)
+		if barrier <= e.backend.Synced() {
+			e.advance()
+			found := e.book.Fetch(nil, channel, after, limit, e.visible)
+			_, woken := e.leave()
+			e.wake(woken)
+			return found, release, nil
+		}
+		_, woken := e.leave()
+		release()
+		if err := e.settle(ctx, barrier, func() { e.wake(woken) }); err != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+// read makes envelopes of what was found. An error is returned with what could be read before it.
+func (e *Engine[R]) read(found []Found[R]) ([]bachata.Envelope, error) {
+	list := make([]bachata.Envelope, len(found))
+	for i := range found {
+		list[i] = found[i].Envelope()
+		if found[i].Kind == bachata.KindGap {
+			continue
+		}
+		if err := e.backend.Read(&found[i], &list[i]); err != nil {
+			return list[:i], err
+		}
+	}
+	return list, nil
+}
+
+// take removes what a simple queue hands out, and returns what was still there once the removal is safe. It does not
+// end with the caller's context: what is removed must reach somebody.
+func (e *Engine[R]) take(channel string, found []Found[R], list []bachata.Envelope) ([]bachata.Envelope, error) {
+	if err := e.enter(context.Background()); err != nil {
+		return nil, err
+	}
+	left := e.book.DecideTake(channel, found, &e.ops)
+	if err := e.commit(e.now(), true); err != nil {
+		e.leave()
+		return nil, err
+	}
+	ticket, _ := e.leave()
+	if err := e.backend.Wait(context.Background(), ticket); err != nil {
+		return nil, err
+	}
+	rest := list[:0]
+	for _, env := range list {
+		if len(left) > 0 && left[0].Seq == uint64(env.Cursor) {
+			rest = append(rest, env)
+			left = left[1:]
+		}
+	}
+	return rest, nil
+}
+
+// Watch is bachata.Queue's.
+func (e *Engine[R]) Watch(channel string, wake func(bachata.Wake)) (stop func(), err error) {
+	if err := e.enter(context.Background()); err != nil {
+		return nil, err
+	}
+	e.book.Pin(channel)
+	e.leave()
+	remove := e.watchers.Add(channel, wake)
+	var done bool
+	return func() {
+		remove()
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if !done {
+			done = true
+			e.book.Unpin(channel)
+		}
+	}, nil
+}
+
+// PopDelivered is bachata.Queue's.
+func (e *Engine[R]) PopDelivered(ctx context.Context, channel, by string, keys []bachata.Key) ([]bachata.Popped, error) {
+	popped := make([]bachata.Popped, len(keys))
+	if err := e.enter(ctx); err != nil {
+		return popped, err
+	}
+	now := e.now()
+	e.advance()
+	var failed error
+	any := false
+	for i := 0; i < len(keys) && failed == nil; i += popKeys {
+		end := min(i+popKeys, len(keys))
+		e.book.DecidePop(channel, by, keys[i:end], now, e.visible, &e.ops, popped[i:end])
+		if e.ops.Len() == 0 {
+			continue
+		}
+		if failed = e.commit(now, true); failed != nil {
+			e.book.Unmark(channel, popped[i:end])
+			continue
+		}
+		any = true
+	}
+	e.trim(now)
+	ticket, woken := e.leave()
+	if !any {
+		if failed == nil {
+			failed = e.backend.Err()
+		}
+		return popped, failed
+	}
+	err := e.settle(ctx, ticket, func() { e.wake(woken) })
+	return popped, errors.Join(failed, err)
+}
+
+// CheckDelivered is bachata.Queue's.
+func (e *Engine[R]) CheckDelivered(ctx context.Context, channel string, key bachata.Key) (bool, error) {
+	if err := e.enter(ctx); err != nil {
+		return false, err
+	}
+	if now := e.now(); e.book.Due(channel, now) {
+		if err := e.expire(channel, now, false); err != nil {
+			e.leave()
+			return false, err
+		}
+	}
+	waits := e.book.Waits(channel, key)
+	ticket, woken := e.leave()
+	if waits && len(woken) == 0 {
+		return false, e.backend.Err()
+	}
+	// "Gone" must not be said of what a crash would bring back.
+	if err := e.settle(ctx, ticket, func() { e.wake(woken) }); err != nil {
+		return false, err
+	}
+	return !waits, nil
+}

@@ -1,0 +1,138 @@
+package inbox
+
+import "github.com/bachata-go/bachata"
+
+// OpKind says what an Op does. The numbers are part of the disk format.
+type OpKind uint8
+
+const (
+	OpPut     OpKind = 1 // a message enters the inboxes of its targets
+	OpRemove  OpKind = 2 // one entry leaves an inbox
+	OpGap     OpKind = 3 // a gap stands at a place in an inbox, with these counts
+	OpReceipt OpKind = 4 // a receipt that carries all that it says
+	OpKnown   OpKind = 5 // what is remembered of one id
+)
+
+// Cause says why an entry leaves. The numbers are part of the disk format; the first three are those of
+// bachata.Outcome.
+type Cause uint8
+
+const (
+	Delivered Cause = iota // a message was confirmed
+	Expired                // a message grew too old
+	Dropped                // a message made room
+	Taken                  // nobody is told: a receipt, a gap, a message of simple mode
+)
+
+// Op is one change. Which fields count depends on Kind. Strings may be borrowed for the time of the call: the Book
+// copies what it keeps.
+type Op struct {
+	Kind    OpKind
+	Channel string // OpRemove, OpGap, OpReceipt: the inbox
+	Seq     uint64 // of the entry
+
+	Cause   Cause  // OpRemove; OpReceipt: what it tells
+	By      string // OpRemove, OpReceipt: who confirmed, or the channel that did not get it
+	Time    int64  // OpRemove, OpReceipt: when, ms
+	Receipt uint64 // OpRemove: the number of the receipt that goes to the origin; 0: none
+	Origin  string // OpRemove: where the receipt goes; for waking, not stored
+
+	ID   bachata.ID // OpReceipt
+	Dest string     // OpReceipt
+
+	Gap bachata.Gap // OpGap: all that it counts now
+
+	Put   *Message // OpPut
+	Known *Known   // OpKnown
+}
+
+// Message is what an inbox must know of a message that is put.
+type Message struct {
+	ID                 bachata.ID
+	Origin, From, Dest string
+	NoReceipt          bool
+	Copy               bool // restates a message that was put before, with its numbers
+	Time               int64
+	Payload            []byte // for the queue alone
+	Size               int    // of Payload
+
+	Key     Key
+	Targets []Target
+
+	one [1]Target
+}
+
+// Target is one inbox of a message.
+type Target struct {
+	Channel string
+	Seq     uint64
+	Full    bool   // it did not get in: Seq is the number of the receipt that says so
+	Prev    uint64 // set by Apply: the last number in the inbox before it
+}
+
+// Known is what is remembered of one id, all of it.
+type Known struct {
+	Key      Key
+	Origin   string
+	Accepted int64
+	Told     []Told
+
+	slot uint32
+}
+
+// Told is a receipt that was made for an id.
+type Told struct {
+	From  string
+	Time  int64
+	Cause Cause
+}
+
+// Ops is a list of changes that belong together. The zero value is ready; Reset lets it be used again.
+type Ops struct {
+	List []Op
+	next uint64
+}
+
+// Reset empties the list.
+func (o *Ops) Reset() {
+	clear(o.List)
+	o.List = o.List[:0]
+	o.next = 0
+}
+
+// Len returns how many changes there are.
+func (o *Ops) Len() int { return len(o.List) }
+
+// Woken adds to list the channels whose inboxes hold something new by these changes, other than messages.
+func (o *Ops) Woken(list []string) []string {
+	add := func(channel string) {
+		if n := len(list); n == 0 || list[n-1] != channel {
+			list = append(list, channel)
+		}
+	}
+	for i := range o.List {
+		switch op := &o.List[i]; op.Kind {
+		case OpRemove:
+			if op.Receipt != 0 {
+				add(op.Origin)
+			}
+		case OpGap, OpReceipt:
+			add(op.Channel)
+		case OpPut:
+			for _, t := range op.Put.Targets {
+				if t.Full {
+					add(op.Put.Origin)
+				}
+			}
+		}
+	}
+	return list
+}
+
+func (o *Ops) add(op Op) { o.List = append(o.List, op) }
+
+// number gives out the next sequence number of the store.
+func (o *Ops) number(last uint64) uint64 {
+	o.next = max(o.next, last) + 1
+	return o.next
+}

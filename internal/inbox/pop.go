@@ -1,0 +1,107 @@
+package inbox
+
+import "github.com/bachata-go/bachata"
+
+// DecidePop decides what keys take off the inbox of channel, up to the number visible, and sets popped, which has the
+// length of keys. If the changes are not applied after all, Unmark must be called.
+func (b *Book[R]) DecidePop(channel, by string, keys []bachata.Key, now int64, visible uint64, ops *Ops, popped []bachata.Popped) {
+	x := b.boxes[channel]
+	if x == nil || b.limits.Simple {
+		return
+	}
+	for i, key := range keys {
+		e := b.pick(x, key, visible)
+		if e == nil {
+			continue
+		}
+		e.meta |= flagMarked
+		popped[i] = bachata.Popped{Found: true, Cursor: bachata.Cursor(e.seq)}
+		op := Op{Kind: OpRemove, Channel: channel, Seq: e.seq, Cause: Taken, By: by, Time: now}
+		if e.meta.kind() == bachata.KindMessage {
+			op.Cause = Delivered
+			if b.tells(e) {
+				op.Receipt, op.Origin = ops.number(b.seq), b.origin(e)
+			}
+		}
+		ops.add(op)
+	}
+}
+
+// Unmark takes back what DecidePop noted and found.
+func (b *Book[R]) Unmark(channel string, popped []bachata.Popped) {
+	x := b.boxes[channel]
+	for i := range popped {
+		if popped[i].Found {
+			x.find(uint64(popped[i].Cursor)).meta &^= flagMarked
+		}
+		popped[i] = bachata.Popped{}
+	}
+}
+
+// Waits reports whether a message that key names is in the inbox of channel.
+func (b *Book[R]) Waits(channel string, key bachata.Key) bool {
+	x := b.boxes[channel]
+	if x == nil || b.limits.Simple {
+		return false
+	}
+	e := b.pick(x, key, ^uint64(0))
+	return e != nil && e.meta.kind() == bachata.KindMessage
+}
+
+// pick returns the entry that key means, or nil.
+func (b *Book[R]) pick(x *box[R], key bachata.Key, visible uint64) *entry[R] {
+	if key.Cursor != 0 {
+		e := x.find(uint64(key.Cursor))
+		if e == nil || e.seq > visible || e.meta.has(flagMarked) {
+			return nil
+		}
+		return e
+	}
+	id := b.hash.ID(key.ID)
+	if id == 0 || x.messages == 0 {
+		return nil
+	}
+	narrow, mask := b.filter(key)
+	es := x.entries()
+	for i := range es {
+		e := &es[i]
+		if e.id != id || e.narrow&mask != narrow || e.meta.has(flagMarked) {
+			continue
+		}
+		if e.seq > visible {
+			return nil
+		}
+		if mask == 0 || b.store.Match(e.ref, key) {
+			return e
+		}
+	}
+	return nil
+}
+
+func (b *Book[R]) filter(key bachata.Key) (narrow, mask uint32) {
+	if key.From != "" {
+		mask |= 0xffff << 16
+	}
+	if key.Dest != "" {
+		mask |= 0xffff
+	}
+	return b.hash.narrow(key.From, key.Dest) & mask, mask
+}
+
+// DecideTake decides that the entries that a simple queue read leave the inbox of channel. It returns those that were
+// still there: a competing reader may have taken others.
+func (b *Book[R]) DecideTake(channel string, found []Found[R], ops *Ops) []Found[R] {
+	x := b.boxes[channel]
+	if x == nil {
+		return nil
+	}
+	left := found[:0]
+	for _, f := range found {
+		if x.index(f.Seq) < 0 {
+			continue
+		}
+		ops.add(Op{Kind: OpRemove, Channel: channel, Seq: f.Seq, Cause: Taken})
+		left = append(left, f)
+	}
+	return left
+}

@@ -1,0 +1,108 @@
+package inbox
+
+import "github.com/bachata-go/bachata"
+
+// NewMessage makes what an inbox must know of item: the part of a put that needs no lock. The key is left out in
+// simple mode. It may be called concurrently with anything; the Time is left to set.
+func (b *Book[R]) NewMessage(salt Salt, item *bachata.Item) *Message {
+	m := &Message{
+		ID:        item.ID,
+		Origin:    item.Origin,
+		From:      item.From,
+		Dest:      item.Dest,
+		NoReceipt: item.NoReceipt,
+		Payload:   item.Payload,
+		Size:      len(item.Payload),
+	}
+	m.Targets = m.one[:0]
+	if !b.limits.Simple && !m.ID.IsZero() {
+		m.Key = KeyOf(salt, m.Origin, m.Dest, m.ID.Text)
+	}
+	return m
+}
+
+// DecidePut decides what becomes of m in the inboxes of channels: it adds the changes to ops and sets the status of
+// each channel. What has expired in those inboxes must have been dealt with before (Due, DecideExpire).
+func (b *Book[R]) DecidePut(m *Message, channels []string, now int64, ops *Ops, res bachata.PutResult) {
+	deduped := !b.limits.Simple && !m.ID.IsZero()
+	if deduped {
+		if slot := b.known.lookup(&m.Key, now); slot != 0 {
+			b.repeat(slot, m, ops)
+			for i := range res {
+				res[i] = bachata.Duplicate
+			}
+			return
+		}
+	}
+	stored := 0
+	for i, channel := range channels {
+		x := b.boxes[channel]
+		fits, lose := b.fits(x, int64(m.Size))
+		if !fits {
+			res[i] = bachata.Full
+			continue
+		}
+		res[i] = bachata.Stored
+		stored++
+		if lose {
+			b.makeRoom(x, int64(m.Size), now, ops)
+		}
+	}
+	if stored == 0 {
+		return
+	}
+	tell := deduped && m.Origin != "" && !m.NoReceipt
+	for i, channel := range channels {
+		full := res[i] == bachata.Full
+		if full && !tell {
+			continue
+		}
+		m.Targets = append(m.Targets, Target{Channel: channel, Seq: ops.number(b.seq), Full: full})
+	}
+	ops.add(Op{Kind: OpPut, Put: m})
+}
+
+// repeat tells the origin once more what it was told about a message before.
+func (b *Book[R]) repeat(slot uint32, m *Message, ops *Ops) {
+	if m.Origin == "" {
+		return
+	}
+	for n := b.known.slots.at(slot).told; n != 0; {
+		t := b.known.told.at(n)
+		ops.add(Op{
+			Kind:    OpReceipt,
+			Channel: m.Origin,
+			Seq:     ops.number(b.seq),
+			Cause:   Cause(t.word & 0xff),
+			By:      b.names.text(t.from),
+			Time:    int64(t.word >> 8),
+			ID:      m.ID,
+			Dest:    m.Dest,
+		})
+		n = t.next
+	}
+}
+
+// fits reports whether size bytes get into x, and whether older messages must be lost for it.
+func (b *Book[R]) fits(x *box[R], size int64) (fits, lose bool) {
+	if size > b.limits.Bytes {
+		return false, false
+	}
+	if x == nil || x.messages < b.limits.Messages && x.bytes+size <= b.limits.Bytes {
+		return true, false
+	}
+	return b.limits.DropOldest, b.limits.DropOldest
+}
+
+// makeRoom drops the oldest messages of x until size bytes fit.
+func (b *Book[R]) makeRoom(x *box[R], size, now int64, ops *Ops) {
+	messages, bytes := x.messages+1, x.bytes+size
+	b.lose(x, now, ops, func(e *entry[R]) (loss, bool) {
+		if e.meta.kind() != bachata.KindMessage {
+			return keep, true
+		}
+		messages--
+		bytes -= int64(e.size)
+		return drop, messages > b.limits.Messages || bytes > b.limits.Bytes
+	})
+}

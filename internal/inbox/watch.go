@@ -1,0 +1,80 @@
+package inbox
+
+import (
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+
+	"github.com/bachata-go/bachata"
+)
+
+// Watchers keeps who is to be woken. It is safe for concurrent use and has locks of its own, which are never held
+// while somebody is woken. The zero value is ready.
+type Watchers struct {
+	count  atomic.Int64
+	seed   maphash.Seed
+	once   sync.Once
+	shards [64]watchShard
+}
+
+type watchShard struct {
+	mu       sync.RWMutex
+	channels map[string][]*watcher // the slices are never changed, only replaced
+}
+
+type watcher struct{ wake func(bachata.Wake) }
+
+// Add has wake called for channel until the returned function is called, which may happen more than once.
+func (w *Watchers) Add(channel string, wake func(bachata.Wake)) (stop func()) {
+	w.once.Do(func() { w.seed = maphash.MakeSeed() })
+	me := &watcher{wake}
+	s := w.shard(channel)
+	s.mu.Lock()
+	if s.channels == nil {
+		s.channels = map[string][]*watcher{}
+	}
+	s.channels[channel] = append(append([]*watcher(nil), s.channels[channel]...), me)
+	s.mu.Unlock()
+	w.count.Add(1)
+	return sync.OnceFunc(func() {
+		w.count.Add(-1)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		var rest []*watcher
+		for _, o := range s.channels[channel] {
+			if o != me {
+				rest = append(rest, o)
+			}
+		}
+		if len(rest) == 0 {
+			delete(s.channels, channel)
+			return
+		}
+		s.channels[channel] = rest
+	})
+}
+
+// Any reports whether anybody watches anything.
+func (w *Watchers) Any() bool { return w.count.Load() > 0 }
+
+// Wake calls all that watch channel. make is called at most once, and only if there is one.
+func (w *Watchers) Wake(channel string, make func() bachata.Wake) {
+	if !w.Any() {
+		return
+	}
+	s := w.shard(channel)
+	s.mu.RLock()
+	list := s.channels[channel]
+	s.mu.RUnlock()
+	if len(list) == 0 {
+		return
+	}
+	wake := make()
+	for _, o := range list {
+		o.wake(wake)
+	}
+}
+
+func (w *Watchers) shard(channel string) *watchShard {
+	return &w.shards[maphash.String(w.seed, channel)&63]
+}
