@@ -1,0 +1,45 @@
+//go:build linux
+
+package faults_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/bachata-go/bachata/internal/faults/proc"
+)
+
+var (
+	rounds    = flag.Int("rounds", 20, "how many rounds TestKillRounds runs")
+	seed      = flag.Uint64("seed", uint64(time.Now().UnixNano()), "what all choices come from")
+	histories = flag.String("histories", "", "the folder to keep the histories in (default: they are not kept)")
+)
+
+// program is the server's path, built once for all tests.
+var program string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "bachata-faults-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	if program, err = proc.Build(ctx, dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	fmt.Printf("seed %d\n", *seed)
+	return m.Run()
+}

@@ -1,0 +1,238 @@
+//go:build linux
+
+// Package proc runs `bachata serve` as a process that can be killed, paused and started again, on one address of this
+// machine and one directory. It signals only processes that it started itself.
+package proc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/bachata-go/bachata/internal/faults/history"
+)
+
+// Build builds the server into dir and returns the path of the program.
+func Build(ctx context.Context, dir string) (string, error) {
+	program := filepath.Join(dir, "bachata")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/bachata-go/bachata/cmd/bachata")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build server: %w\n%s", err, out)
+	}
+	return program, nil
+}
+
+// FreePort returns a port of the loopback address that nobody listens on now. It is below the ports that the kernel
+// gives to outgoing connections: among those, a client that keeps dialing a port while the server is down is one day
+// given that very port, and connects to itself.
+func FreePort() (int, error) {
+	for port := 20000 + os.Getpid()%4000; port < 32000; port++ {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			return port, l.Close()
+		}
+	}
+	return 0, errors.New("proc: no port is free from 20000 to 32000")
+}
+
+// Options configure a Server. Required are Program and Dir.
+type Options struct {
+	Program  string            // the path of the server
+	Dir      string            // the queue's
+	Args     []string          // more of them, for serve
+	Recorder *history.Recorder // of the server's own history; may be nil
+}
+
+// Server is one server, of which at most one process runs at a time. Its methods are for one goroutine, but for Addr,
+// URL and Log.
+type Server struct {
+	options Options
+	addr    string
+	client  http.Client
+	cmd     *exec.Cmd     // nil if no process runs
+	exited  chan struct{} // closed when it has ended
+	log     tail
+}
+
+// New makes a server, on a port of its own. It does not run yet.
+func New(o Options) (*Server, error) {
+	port, err := FreePort()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{options: o, addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
+	s.client.Timeout = 5 * time.Second
+	s.client.Transport = &http.Transport{DisableKeepAlives: true}
+	return s, nil
+}
+
+// Addr returns where it listens, host:port.
+func (s *Server) Addr() string { return s.addr }
+
+// Log returns the end of what all its processes wrote, up to 64 KiB.
+func (s *Server) Log() string { return s.log.String() }
+
+// Start starts a process and does not wait until it is ready.
+func (s *Server) Start() error {
+	if s.cmd != nil {
+		return errors.New("proc: the server is running")
+	}
+	args := append([]string{"serve", "--listen", s.addr, "--queue", "disk:" + s.options.Dir, "--log", "warn"}, s.options.Args...)
+	cmd := exec.Command(s.options.Program, args...)
+	cmd.Stdout, cmd.Stderr = &s.log, &s.log
+	// Should the test be ended by force, then its server goes too.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	s.record(history.Event{Kind: history.Start})
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start server: %w", err)
+	}
+	s.cmd, s.exited = cmd, make(chan struct{})
+	go func(exited chan struct{}) {
+		_ = cmd.Wait() // how it ended, ProcessState says
+		close(exited)
+	}(s.exited)
+	return nil
+}
+
+// Ready waits until the server takes connections. That the process ends before is an error.
+func (s *Server) Ready(ctx context.Context) error {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if c, err := net.Dial("tcp", s.addr); err == nil {
+			s.record(history.Event{Kind: history.Ready})
+			return c.Close()
+		}
+		select {
+		case <-tick.C:
+		case <-s.exited:
+			return fmt.Errorf("proc: the server ended by itself: %s\n%s", s.cmd.ProcessState, s.Log())
+		case <-ctx.Done():
+			return fmt.Errorf("wait for server: %w\n%s", ctx.Err(), s.Log())
+		}
+	}
+}
+
+// Kill ends the process with SIGKILL and waits until it has ended. Without a process it does nothing.
+func (s *Server) Kill() error { return s.end(syscall.SIGKILL, "signal: killed") }
+
+// Stop ends the process with SIGTERM and waits until it has drained and ended.
+func (s *Server) Stop() error { return s.end(syscall.SIGTERM, "exit status 0") }
+
+func (s *Server) end(sig syscall.Signal, want string) error {
+	if s.cmd == nil {
+		return nil
+	}
+	s.record(history.Event{Kind: history.Kill, Reason: sig.String()})
+	err := s.cmd.Process.Signal(sig)
+	if err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("end server: %w", err)
+	}
+	<-s.exited
+	how := s.cmd.ProcessState.String()
+	s.cmd = nil
+	s.record(history.Event{Kind: history.Exit, Reason: how})
+	if how != want {
+		return fmt.Errorf("proc: the server ended with %q, not %q\n%s", how, want, s.Log())
+	}
+	return nil
+}
+
+// Pause stops the process (SIGSTOP), and Resume has it go on (SIGCONT).
+func (s *Server) Pause() error { return s.signal(syscall.SIGSTOP, history.Pause) }
+
+// Resume undoes Pause.
+func (s *Server) Resume() error { return s.signal(syscall.SIGCONT, history.Resume) }
+
+func (s *Server) signal(sig syscall.Signal, kind history.Kind) error {
+	if s.cmd == nil {
+		return errors.New("proc: the server is not running")
+	}
+	s.record(history.Event{Kind: kind})
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		return fmt.Errorf("signal server: %w", err)
+	}
+	return nil
+}
+
+// Health asks /healthz and returns the status and what was said.
+func (s *Server) Health(ctx context.Context) (status int, body string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.addr+"/healthz", nil)
+	if err != nil {
+		return 0, "", fmt.Errorf("ask health: %w", err)
+	}
+	res, err := s.client.Do(req)
+	if err != nil {
+		return 0, "", fmt.Errorf("ask health: %w", err)
+	}
+	defer res.Body.Close()
+	var text bytes.Buffer
+	if _, err := text.ReadFrom(res.Body); err != nil {
+		return 0, "", fmt.Errorf("ask health: %w", err)
+	}
+	return res.StatusCode, text.String(), nil
+}
+
+// Memory returns the resident memory of the process in bytes, and records it.
+func (s *Server) Memory() (int, error) {
+	if s.cmd == nil {
+		return 0, errors.New("proc: the server is not running")
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.cmd.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("read memory: %w", err)
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) < 2 {
+		return 0, fmt.Errorf("read memory: %q", text)
+	}
+	pages, err := strconv.Atoi(fields[1])
+	if err != nil {
+		return 0, fmt.Errorf("read memory: %w", err)
+	}
+	bytes := pages * os.Getpagesize()
+	s.record(history.Event{Kind: history.Memory, Size: bytes})
+	return bytes, nil
+}
+
+func (s *Server) record(e history.Event) {
+	if s.options.Recorder != nil {
+		s.options.Recorder.Record(e)
+	}
+}
+
+// tail keeps the end of what is written to it.
+type tail struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+// Write appends p.
+func (t *tail) Write(p []byte) (int, error) {
+	const keep = 64 << 10
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text = append(t.text, p...)
+	if len(t.text) > 2*keep {
+		t.text = append([]byte(nil), t.text[len(t.text)-keep:]...)
+	}
+	return len(p), nil
+}
+
+// String returns what is kept.
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.text)
+}
