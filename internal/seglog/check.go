@@ -50,13 +50,14 @@ type checker struct {
 // checked is a segment that Check has opened.
 type checked struct {
 	*segment
-	bad    string // why its header is none that is good
-	header segmentHeader
-	at     int64  // if bad: the first batch that was found
-	number uint64 // of that; zero if there is none
+	header  segmentHeader
+	bad     string // why its header is none that is good
+	foreign bool   // it is another store's
+	at      int64  // if bad: the first batch that was found
+	number  uint64 // of that; zero if there is none
 }
 
-func (c checked) inUse() bool { return c.bad == "" || c.number > 0 }
+func (c checked) inUse() bool { return c.bad == "" || c.number > 0 || c.foreign }
 
 func (c *checker) run() error {
 	found, err := list(c.fs, c.dir)
@@ -75,6 +76,11 @@ func (c *checker) run() error {
 	}
 	if err := c.identify(found); err != nil {
 		return err
+	}
+	for i := range found.segments {
+		if d := (listing{segments: found.segments[i:min(i+2, len(found.segments))]}).gap(c.dir); d != nil {
+			c.damaged(d)
+		}
 	}
 	var segments []checked
 	defer func() {
@@ -156,13 +162,14 @@ func (c *checker) inspect(s *checked) error {
 		return err
 	}
 	s.header, s.bad = decodeSegmentHeader(b)
-	if s.bad == "" && s.header.segment != s.id {
+	switch {
+	case s.bad != "":
+	case s.header.id != c.id:
+		s.bad, s.foreign = "it belongs to another store", true
+		return nil
+	case s.header.segment != s.id:
 		s.bad = fmt.Sprintf("it has the header of segment %d", s.header.segment)
-	}
-	if s.bad == "" && s.header.id != c.id {
-		s.bad = "it belongs to another store"
-	}
-	if s.bad == "" {
+	default:
 		s.first, s.previous = s.header.first, s.header.previous
 		return nil
 	}
@@ -176,13 +183,14 @@ func (c *checker) walkAll(segments []checked) error {
 	var number uint64
 	var length int64
 	for i, s := range segments {
-		if i > 0 && segments[i-1].id+1 != s.id {
-			missing := newSegment(c.dir, segments[i-1].id+1, c.id, nil, 0)
-			c.damaged(missing.damage(0, "it is missing, and segment %d is there", s.id))
-			known = false
-		}
+		known = known && segments[i-1].id+1 == s.id
 		if !s.inUse() {
 			c.damaged(s.damage(0, "%s, and segments after it are in use", s.bad))
+			known = false
+			continue
+		}
+		if s.foreign {
+			c.damaged(s.damage(0, "%s", s.bad))
 			known = false
 			continue
 		}
@@ -196,28 +204,40 @@ func (c *checker) walkAll(segments []checked) error {
 			c.damaged(s.damage(0, "it begins with batch %d after %d bytes, want batch %d after %d bytes",
 				s.first, s.previous, number, length))
 		}
-		end, last := s.size, i+1 == len(segments)
-		if !last {
-			if next := segments[i+1]; next.bad == "" && next.id == s.id+1 {
-				end = min(end, int64(next.previous))
+		e := ending{at: s.size, last: i+1 == len(segments)}
+		if !e.last {
+			switch next := segments[i+1]; {
+			case next.id != s.id+1:
+			case next.bad == "":
+				e.at, e.known = min(e.at, int64(next.previous)), true
+			default:
+				e.next = next.number
 			}
 		}
 		var err error
-		if number, length, known, err = c.walk(s, end, last); err != nil {
+		if number, length, known, err = c.walk(s, e); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// walk goes through the batches of a segment up to end or, if it is the last, up to the end of the log. It returns
-// the number and place that the next batch has, and whether they are known.
-func (c *checker) walk(s checked, end int64, last bool) (number uint64, length int64, known bool, err error) {
+// ending is what is known of the end of a segment.
+type ending struct {
+	at    int64  // it is here or before
+	known bool   // it is here
+	last  bool   // it is the end of the log
+	next  uint64 // a later segment begins with this batch; zero if that is not known
+}
+
+// walk goes through the batches of a segment. It returns the number and place that the next batch has, and whether
+// they are known.
+func (c *checker) walk(s checked, e ending) (number uint64, length int64, known bool, err error) {
 	w := newWalker(s.segment)
 	if s.bad != "" {
 		w.offset, w.number = s.at, s.number
 	}
-	for w.offset < end {
+	for w.offset < e.at {
 		at := w.offset
 		v, bad, torn, err := w.next()
 		if err == nil && bad == "" {
@@ -231,9 +251,12 @@ func (c *checker) walk(s checked, end int64, last bool) (number uint64, length i
 			continue
 		}
 		var next int64
-		var found bool
+		var found, header bool
 		if err == nil {
-			next, number, found, err = w.later(at, end, w.number+1)
+			next, number, found, err = w.later(at, e.at, w.number+1)
+		}
+		if err == nil && !found {
+			header, err = w.headerAt(at)
 		}
 		switch {
 		case err != nil:
@@ -245,28 +268,18 @@ func (c *checker) walk(s checked, end int64, last bool) (number uint64, length i
 				bad, w.number, number-1, number, next))
 			w.offset, w.number = next, number
 			continue
-		case last && torn:
-			return c.tail(s, w, at, bad)
+		case e.last && torn && header:
+			// The head of a batch and not all of its body: its writing was cut short.
+			c.report.Torn, c.report.Clean = s.damage(at, "%s", bad), false
+			return w.number, at, true, nil
+		case torn && !header && (e.last || !e.known && (e.next == 0 || e.next == w.number)):
+			return w.number, at, e.last, nil
 		}
-		c.report.Clean = false
 		c.damaged(s.damage(at, "%s; batches from %d on are lost", bad, w.number))
+		c.report.Clean = false
 		return 0, 0, false, nil
 	}
 	return w.number, w.offset, s.bad == "", nil
-}
-
-// tail is the end of the log. A good header with a bad body is a batch whose writing was cut short; a bad header
-// may be that, or what the file held before.
-func (c *checker) tail(s checked, w *walker, at int64, bad string) (uint64, int64, bool, error) {
-	b, err := w.at(at, batchHeaderBytes)
-	if err != nil {
-		c.damaged(s.damage(at, "%v", err))
-		return 0, 0, false, nil
-	}
-	if _, none := decodeBatchHeader(b, s.salt, at); none == "" {
-		c.report.Torn, c.report.Clean = s.damage(at, "%s", bad), false
-	}
-	return w.number, w.offset, true, nil
 }
 
 func (c *checker) damaged(d *DamageError) { c.report.Damage = append(c.report.Damage, d) }

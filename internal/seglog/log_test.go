@@ -341,3 +341,6 @@ func TestSegmentBytesLimits(t *testing.T) {
 		}
 	}
 }
+
+// testRand is for crashes in which nothing is left to chance.
+func testRand() *rand.Rand { return rand.New(rand.NewPCG(1, 1)) }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 )
 
 // open recovers what is in the directory and makes the log ready to append.
@@ -60,9 +61,11 @@ func (l *Log) openStore() (listing, error) {
 
 // openSegments opens all segments and tells those in use, which have a header, from those that are not yet.
 func (l *Log) openSegments(found listing) (used, unused []*segment, err error) {
+	if d := found.gap(l.options.Dir); d != nil {
+		return nil, nil, d
+	}
 	for _, id := range found.segments {
-		name := filepath.Join(l.options.Dir, segmentName(id))
-		f, err := l.fs.Open(name)
+		f, err := l.fs.Open(filepath.Join(l.options.Dir, segmentName(id)))
 		if err != nil {
 			return used, unused, err
 		}
@@ -82,11 +85,6 @@ func (l *Log) openSegments(found listing) (used, unused []*segment, err error) {
 			return used, unused, unused[0].damage(0, "it has no header, and segment %d has", id)
 		}
 		unused = unused[:0]
-		if len(used) > 0 && used[len(used)-1].id+1 != id {
-			missing := newSegment(l.options.Dir, used[len(used)-1].id+1, l.id, nil, 0)
-			used = append(used, s)
-			return used, unused, missing.damage(0, "it is missing, and segment %d is there", id)
-		}
 		used = append(used, s)
 	}
 	if len(used) == 0 && len(unused) > 0 && unused[0].id != 1 {
@@ -214,19 +212,25 @@ func (l *Log) rewrite(s *segment, last, end int64) error {
 func (l *Log) settle(unused []*segment) error {
 	segments := *l.segments.Load()
 	l.synced.Store(l.next - 1)
-	next := uint32(1)
 	if n := len(segments); n > 0 {
 		l.active = segments[n-1]
 		l.headed.Store(l.active.id)
-		next = l.active.id + 1
 	}
 	var errs []error
+	useless := unused[:0:0]
 	for _, s := range unused {
-		if s.id == next && s.size == l.options.SegmentBytes {
+		switch {
+		case s.size == l.options.SegmentBytes && l.active == nil && s.id == 1:
+			l.start(s)
+		case s.size == l.options.SegmentBytes && l.active != nil && s.id == l.active.id+1:
 			l.spare = s
-			continue
+		default:
+			useless = append(useless, s)
 		}
-		errs = append(errs, s.file.Close(), l.fs.Remove(s.name))
+	}
+	for _, s := range slices.Backward(useless) {
+		// The newest first and each made safe, so that no gap is left among those that are there.
+		errs = append(errs, s.file.Close(), l.fs.Remove(s.name), l.dir.Sync())
 	}
 	for _, name := range []string{storeTempName, prepareName} {
 		if err := l.fs.Remove(filepath.Join(l.options.Dir, name)); !isMissing(err) {
@@ -235,24 +239,25 @@ func (l *Log) settle(unused []*segment) error {
 	}
 	// The process before may have been stopped between a change and its sync.
 	errs = append(errs, l.dir.Sync())
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(errs...); err != nil || l.active != nil {
 		return err
 	}
-	if l.active != nil {
-		return nil
+	if _, err := l.prepareSpare(); err != nil {
+		return err
 	}
 	if l.spare == nil {
-		if _, err := l.prepareSpare(); err != nil {
-			return err
-		}
-		if l.spare == nil {
-			return l.full
-		}
+		return l.full
 	}
-	l.active, l.spare = l.spare, nil
-	l.active.first = l.next
-	l.replaceSegments([]*segment{l.active})
+	l.start(l.spare)
+	l.spare = nil
 	return nil
+}
+
+// start makes s the first segment.
+func (l *Log) start(s *segment) {
+	s.first = l.next
+	l.active = s
+	l.replaceSegments([]*segment{s})
 }
 
 func closeAll(segments []*segment) error {

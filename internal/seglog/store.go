@@ -97,6 +97,20 @@ func list(fsys vfs.FS, dir string) (listing, error) {
 	return l, nil
 }
 
+// gap returns the first segment that is missing among those that are there, if any: each is made, and its name safe,
+// before the next, and they are removed in the same order.
+func (l listing) gap(dir string) *DamageError {
+	for i, id := range l.segments {
+		if i > 0 && l.segments[i-1]+1 != id {
+			return &DamageError{
+				File:   filepath.Join(dir, segmentName(l.segments[i-1]+1)),
+				Reason: fmt.Sprintf("it is missing, and segment %d is there", id),
+			}
+		}
+	}
+	return nil
+}
+
 // lockStore keeps every other process out.
 func lockStore(fsys vfs.FS, dir string) (lock interface{ Close() error }, err error) {
 	lock, err = fsys.Lock(filepath.Join(dir, lockName))

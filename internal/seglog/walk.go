@@ -100,6 +100,16 @@ func (w *walker) next() (v view, bad string, torn bool, err error) {
 	return v, "", false, nil
 }
 
+// headerAt reports whether the header of a batch is at offset.
+func (w *walker) headerAt(offset int64) (bool, error) {
+	b, err := w.at(offset, batchHeaderBytes)
+	if err != nil {
+		return false, err
+	}
+	_, bad := decodeBatchHeader(b, w.salt, offset)
+	return bad == "", nil
+}
+
 // check returns what is wrong with the records.
 func (v view) check() string {
 	count, data, offset := uint32(0), v.data, v.offset

@@ -50,6 +50,28 @@ func (n *inode) sync() {
 	n.pending = nil
 }
 
+// failSync does what hosts do: every other sector is on the disk, and what isn't is taken for written from now on, so
+// that no later sync brings it there. Processes go on seeing it.
+func (n *inode) failSync(parity int) {
+	for _, w := range n.pending {
+		w.eachSector(func(sector int64) {
+			if (sector+int64(parity))%2 != 0 {
+				return
+			}
+			from := max(w.offset, sector*sectorBytes)
+			to := min(w.offset+int64(len(w.data)), (sector+1)*sectorBytes, int64(len(n.data)))
+			if from >= to {
+				return
+			}
+			if to > int64(len(n.synced)) {
+				n.synced = resize(n.synced, to)
+			}
+			copy(n.synced[from:to], n.data[from:to])
+		})
+	}
+	n.pending = nil
+}
+
 // resize cuts b or appends zeros to it.
 func resize(b []byte, size int64) []byte {
 	if size <= int64(len(b)) {
@@ -116,11 +138,13 @@ func (f *memFile) WriteAt(p []byte, offset int64) (int, error) {
 }
 
 func (f *memFile) Sync() error {
-	if err := f.fs.op(Op{Kind: OpSync, Name: f.name()}); err != nil {
-		return pathError("sync", f.name(), err)
-	}
+	err := f.fs.op(Op{Kind: OpSync, Name: f.name()})
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
+	if err != nil {
+		f.node.failSync(f.fs.ops)
+		return pathError("sync", f.node.name, err)
+	}
 	if err := f.usable(); err != nil {
 		return pathError("sync", f.node.name, err)
 	}

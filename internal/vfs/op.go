@@ -49,8 +49,10 @@ func (e *ShortWrite) Error() string { return fmt.Sprintf("wrote %d bytes: %v", e
 func (e *ShortWrite) Unwrap() error { return e.Err }
 
 // OnOp has fn called before each operation that would change the file system; if fn returns an error, the operation
-// is not done and returns that error (but see ShortWrite). fn may use the file system, to call Crash for example, and
-// is called from the goroutine that wants the operation. Nil takes the hook away.
+// is not done and returns that error. There are two exceptions: a write may be done in part, see ShortWrite; a sync that
+// fails leaves some of what it was to write on the disk and forgets the rest, as hosts do, so that no later sync makes
+// that safe. fn is called from the goroutine that wants the operation and may use the file system, to call Crash for
+// example. Nil takes the hook away.
 func (m *Mem) OnOp(fn func(Op) error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -1,0 +1,426 @@
+package seglog_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"syscall"
+	"testing"
+
+	"github.com/bachata-go/bachata/internal/seglog"
+	"github.com/bachata-go/bachata/internal/vfs"
+)
+
+// history is what a workload knows of a log, over all its lives.
+type history struct {
+	entries []appended // in order; those before a release are gone
+	safe    int        // of entries: Wait has confirmed them
+	// Of segments: below released they are gone for certain; up to releasing a Release was under way.
+	released, releasing uint32
+	count               int
+}
+
+// appended is an entry and what it was appended with.
+type appended struct {
+	entry
+	group int
+}
+
+// workload appends, waits, releases and closes until something fails or it has done enough.
+func (h *history) workload(o seglog.Options, rng *rand.Rand, steps int) error {
+	l, entries, err := reopen(o)
+	if err != nil {
+		return err
+	}
+	h.rebase(entries)
+	err = h.steps(l, rng, steps)
+	return errors.Join(err, l.Close())
+}
+
+func (h *history) steps(l *seglog.Log, rng *rand.Rand, steps int) error {
+	for range steps {
+		var ticket seglog.Ticket
+		var err error
+		switch n := rng.IntN(8); {
+		case n < 3:
+			ticket, err = h.append(l, record(h.count, rng.IntN(300)))
+		case n < 5:
+			for range 1 + rng.IntN(6) {
+				if ticket, err = h.append(l, record(h.count, rng.IntN(300))); err != nil {
+					break
+				}
+			}
+		case n < 7:
+			ticket, err = h.appendAll(l, rng)
+		default:
+			ticket, err = l.Synced(), h.release(l)
+		}
+		if err != nil {
+			return err
+		}
+		if err := l.Wait(context.Background(), ticket); err != nil {
+			return err
+		}
+		h.safe = len(h.entries)
+	}
+	return nil
+}
+
+func (h *history) append(l *seglog.Log, rec []byte) (seglog.Ticket, error) {
+	h.count++
+	pos, ticket, err := l.Append(rec, false)
+	if err == nil {
+		h.entries = append(h.entries, appended{entry{pos, rec}, h.count})
+	}
+	return ticket, err
+}
+
+func (h *history) appendAll(l *seglog.Log, rng *rand.Rand) (seglog.Ticket, error) {
+	h.count++
+	recs := make([][]byte, 1+rng.IntN(8))
+	for i := range recs {
+		recs[i] = record(h.count, rng.IntN(300))
+	}
+	pos := make([]seglog.Pos, len(recs))
+	ticket, err := l.AppendAll(recs, false, pos)
+	if err == nil {
+		for i, rec := range recs {
+			h.entries = append(h.entries, appended{entry{pos[i], rec}, h.count})
+		}
+	}
+	return ticket, err
+}
+
+func (h *history) release(l *seglog.Log) error {
+	segments := l.Segments()
+	if len(segments) < 3 || !segments[0].Sealed {
+		return nil
+	}
+	h.releasing = segments[0].ID
+	if err := l.Release(segments[0].ID); err != nil {
+		return err
+	}
+	h.released = segments[0].ID
+	return nil
+}
+
+// check compares what a log holds with the history.
+func (h *history) check(got []entry) error {
+	from := 0
+	for len(got) > 0 && from < len(h.entries) && h.entries[from].pos != got[0].pos {
+		from++
+	}
+	for i, e := range h.entries[:from] {
+		if e.pos.Segment > h.releasing {
+			return fmt.Errorf("record %d at %v is missing at the start", i, e.pos)
+		}
+	}
+	if len(got) > 0 && got[0].pos.Segment <= h.released {
+		return fmt.Errorf("the record at %v was released", got[0].pos)
+	}
+	for i, e := range got {
+		if from+i >= len(h.entries) {
+			return fmt.Errorf("the record at %v was never appended", e.pos)
+		}
+		if want := h.entries[from+i]; want.pos != e.pos || !bytes.Equal(want.rec, e.rec) {
+			return fmt.Errorf("record %d is %q at %v, want %q at %v", from+i, e.rec, e.pos, want.rec, want.pos)
+		}
+	}
+	end := from + len(got)
+	for i := end; i < h.safe; i++ {
+		if h.entries[i].pos.Segment > h.releasing {
+			return fmt.Errorf("record %d at %v was safe and is missing", i, h.entries[i].pos)
+		}
+	}
+	if len(got) > 0 && end < len(h.entries) && h.entries[end-1].group == h.entries[end].group {
+		return fmt.Errorf("a batch was recovered in part, up to record %d", end)
+	}
+	return nil
+}
+
+// rebase goes on from what a log holds: what was not confirmed and is not there never will be.
+func (h *history) rebase(got []entry) {
+	groups := map[seglog.Pos]int{}
+	for _, e := range h.entries {
+		groups[e.pos] = e.group
+	}
+	h.entries = h.entries[:0:0]
+	for _, e := range got {
+		h.entries = append(h.entries, appended{e, groups[e.pos]})
+	}
+	h.safe = len(h.entries)
+}
+
+func (h *history) clone() *history {
+	c := *h
+	c.entries = append([]appended(nil), h.entries...)
+	return &c
+}
+
+var errDead = errors.New("the host is down")
+
+// dieAt lets the host go down at an operation: half a write may still be done, nothing after it is.
+func dieAt(m *vfs.Mem, k int) {
+	first := m.Ops() + k
+	m.OnOp(func(op vfs.Op) error {
+		if op.Index == first && op.Kind == vfs.OpWrite && k%2 == 1 {
+			return &vfs.ShortWrite{Bytes: op.Bytes / 2, Err: errDead}
+		}
+		if op.Index >= first {
+			return errDead
+		}
+		return nil
+	})
+}
+
+// TestCrash has the power fail at every operation, and then a few more times in the life after that.
+func TestCrash(t *testing.T) {
+	t.Parallel()
+	const seeds = 8
+	for k := 0; ; k++ {
+		died := false
+		for seed := range uint64(seeds) {
+			rng := rand.New(rand.NewPCG(uint64(k), seed))
+			died = crashLives(t, rng, k) || died
+			if t.Failed() {
+				t.Fatalf("crash at operation %d, seed %d", k, seed)
+			}
+		}
+		if !died {
+			t.Logf("%d operations, %d seeds", k, seeds)
+			return
+		}
+	}
+}
+
+// crashLives runs several lives of a log, the first up to operation k. It returns false if that was past its end.
+func crashLives(t *testing.T, rng *rand.Rand, k int) bool {
+	t.Helper()
+	m, h := vfs.NewMem(), &history{}
+	o := options(m)
+	o.SegmentBytes = 4 << 10
+	died := false
+	for life := range 4 {
+		steps := 12
+		if life == 0 {
+			steps = 30
+		} else {
+			k = rng.IntN(60)
+		}
+		dieAt(m, k)
+		err := h.workload(o, rng, steps)
+		if err != nil && !errors.Is(err, errDead) {
+			t.Errorf("life %d: %v", life, err)
+			return true
+		}
+		died = died || life == 0 && err != nil
+		// A process that was killed leaves the host with what it wrote; a power cut without.
+		if rng.IntN(3) == 0 {
+			m.OnOp(nil)
+		} else {
+			m = m.Crash(rng)
+		}
+		if rng.IntN(2) == 0 {
+			checkCrashed(t, m, h)
+		}
+		o.FS = m
+		if h = reopenCrashed(t, o, h); t.Failed() {
+			t.Errorf("life %d", life)
+			return true
+		}
+		// What was replayed is acted on, so it must survive whatever comes next.
+		m = m.Crash(rng)
+		o.FS = m
+	}
+	return died
+}
+
+func reopenCrashed(t *testing.T, o seglog.Options, h *history) *history {
+	t.Helper()
+	l, got, err := reopen(o)
+	if err != nil {
+		t.Errorf("Open after a crash: %v", err)
+		return h
+	}
+	if err := h.check(got); err != nil {
+		t.Errorf("after a crash: %v", err)
+	}
+	for _, e := range got {
+		if rec, err := l.Read(e.pos, len(e.rec), nil); err != nil || !bytes.Equal(rec, e.rec) {
+			t.Errorf("Read(%v) = %q, %v", e.pos, rec, err)
+		}
+	}
+	h.rebase(got)
+	// The life ends without a Close that anybody waits for.
+	o.FS.(*vfs.Mem).OnOp(func(vfs.Op) error { return errDead })
+	_ = l.Close()
+	o.FS.(*vfs.Mem).OnOp(nil)
+	return h
+}
+
+// checkCrashed wants Check to find nothing wrong with what a crash left, and to change nothing.
+func checkCrashed(t *testing.T, m *vfs.Mem, h *history) {
+	t.Helper()
+	ops := m.Ops()
+	var got []entry
+	report, err := seglog.Check(m, dir, func(pos seglog.Pos, rec []byte) error {
+		got = append(got, entry{pos, bytes.Clone(rec)})
+		return nil
+	})
+	if err != nil {
+		if h.safe > 0 {
+			t.Errorf("Check after a crash: %v", err)
+		}
+		return
+	}
+	if len(report.Damage) > 0 {
+		t.Errorf("Check after a crash: %v", report.Damage[0])
+	}
+	if err := h.check(got); err != nil {
+		t.Errorf("Check after a crash: %v", err)
+	}
+	if m.Ops() != ops {
+		t.Error("Check changed something")
+	}
+}
+
+// TestFailedSync has each sync and each write fail once, in a process that lives on.
+func TestFailedSync(t *testing.T) {
+	t.Parallel()
+	for k := 0; ; k++ {
+		rng := rand.New(rand.NewPCG(uint64(k), 99))
+		m, h := vfs.NewMem(), &history{}
+		o := options(m)
+		o.SegmentBytes = 4 << 10
+		failed := false
+		m.OnOp(func(op vfs.Op) error {
+			if op.Index != k {
+				return nil
+			}
+			failed = true
+			if op.Kind == vfs.OpWrite && k%2 == 0 {
+				return &vfs.ShortWrite{Bytes: op.Bytes / 3, Err: syscall.EIO}
+			}
+			return syscall.EIO
+		})
+		err := h.workload(o, rng, 30)
+		if err != nil && !errors.Is(err, syscall.EIO) {
+			t.Fatalf("failure of operation %d: %v", k, err)
+		}
+		if !failed {
+			return
+		}
+		m.OnOp(nil)
+		if h = reopenCrashed(t, o, h); t.Failed() {
+			t.Fatalf("failure of operation %d", k)
+		}
+		if k%2 == 0 {
+			if err := h.workload(o, rng, 1); err != nil {
+				t.Fatalf("failure of operation %d, then work: %v", k, err)
+			}
+		}
+		for range 2 {
+			m = m.Crash(rng)
+			o.FS = m
+			if h = reopenCrashed(t, o, h); t.Failed() {
+				t.Fatalf("failure of operation %d, then a crash", k)
+			}
+			if err := h.workload(o, rng, 4); err != nil {
+				t.Fatalf("failure of operation %d, then work: %v", k, err)
+			}
+		}
+	}
+}
+
+// TestSpareOfKilledProcess has a process killed before the name of its spare is safe, and the power fail when the next
+// process has gone on to that spare without changing another name.
+func TestSpareOfKilledProcess(t *testing.T) {
+	t.Parallel()
+	m := vfs.NewMem()
+	killed := make(chan struct{})
+	m.OnOp(func(op vfs.Op) error {
+		if op.Kind == vfs.OpSyncDir && exists(m, "0000000002.seg") {
+			close(killed)
+			return errDead
+		}
+		return nil
+	})
+	l, _ := open(t, options(m))
+	<-killed
+	_ = l.Close()
+	m.OnOp(func(op vfs.Op) error {
+		if op.Kind == vfs.OpCreate {
+			return syscall.EMFILE
+		}
+		return nil
+	})
+	l, _ = open(t, options(m))
+	var want []entry
+	for i := 0; len(l.Segments()) < 2; i++ {
+		rec := record(i, 500)
+		pos, ticket, err := l.Append(rec, true)
+		if err == nil {
+			err = l.Wait(t.Context(), ticket)
+		}
+		if err != nil {
+			t.Fatalf("Append: %v", err)
+		}
+		want = append(want, entry{pos, rec})
+	}
+	for seed := range uint64(20) {
+		_, got := open(t, options(m.Crash(rand.New(rand.NewPCG(seed, 0)))))
+		wantEntries(t, got, want)
+	}
+}
+
+func exists(m *vfs.Mem, name string) bool {
+	names, err := m.List(dir)
+	return err == nil && slices.Contains(names, name)
+}
+
+// TestFailureIsFinal wants nothing to be written or promised after an error, although the disk works again.
+func TestFailureIsFinal(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []vfs.OpKind{vfs.OpWrite, vfs.OpSync} {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			m := vfs.NewMem()
+			l, _ := open(t, options(m))
+			first := put(t, l, []byte("first"))
+			m.OnOp(func(op vfs.Op) error {
+				if op.Kind == kind && op.Name == dir+"/0000000001.seg" {
+					return syscall.EIO
+				}
+				return nil
+			})
+			_, ticket, err := l.Append([]byte("second"), false)
+			if err != nil {
+				t.Fatalf("Append: %v", err)
+			}
+			for range 2 {
+				if err := l.Wait(t.Context(), ticket); !errors.Is(err, seglog.ErrFailed) || !errors.Is(err, syscall.EIO) {
+					t.Errorf("Wait: %v, want ErrFailed and the cause", err)
+				}
+			}
+			m.OnOp(nil)
+			if _, _, err := l.Append([]byte("third"), true); !errors.Is(err, seglog.ErrFailed) {
+				t.Errorf("Append: %v, want ErrFailed", err)
+			}
+			if err := l.Err(); !errors.Is(err, seglog.ErrFailed) {
+				t.Errorf("Err: %v, want ErrFailed", err)
+			}
+			if l.Synced() >= ticket {
+				t.Errorf("Synced() = %d, want less than %d", l.Synced(), ticket)
+			}
+			if rec, err := l.Read(first.pos, len(first.rec), nil); err != nil || string(rec) != "first" {
+				t.Errorf("Read of what is safe = %q, %v", rec, err)
+			}
+			if err := l.Close(); !errors.Is(err, seglog.ErrFailed) {
+				t.Errorf("Close: %v, want ErrFailed", err)
+			}
+		})
+	}
+}

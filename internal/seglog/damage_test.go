@@ -1,0 +1,402 @@
+package seglog_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bachata-go/bachata/internal/seglog"
+	"github.com/bachata-go/bachata/internal/vfs"
+)
+
+// build makes a log of small segments that was closed cleanly and returns what it holds. The segments have been
+// recycled, so that they end in what older ones held.
+func build(tb testing.TB) (*vfs.Mem, []entry) {
+	tb.Helper()
+	return buildStore(tb, 1)
+}
+
+func buildStore(tb testing.TB, id byte) (*vfs.Mem, []entry) {
+	tb.Helper()
+	m := vfs.NewMem()
+	if err := m.MkdirAll(dir); err != nil {
+		tb.Fatal(err)
+	}
+	f, err := m.Create(filepath.Join(dir, "store"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := f.WriteAt(seglog.StoreHeader(id), 0); err != nil {
+		tb.Fatal(err)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		tb.Fatal(err)
+	}
+	o := options(m)
+	o.SegmentBytes = 4 << 10
+	l, _ := open(tb, o)
+	var want []entry
+	for i := range 60 {
+		e := put(tb, l, record(i, 150+i))
+		want = append(want, e)
+		if s := l.Segments(); len(s) > 3 {
+			if err := l.Release(s[0].ID); err != nil {
+				tb.Fatalf("Release: %v", err)
+			}
+			for want[0].pos.Segment == s[0].ID {
+				want = want[1:]
+			}
+		}
+	}
+	closeLog(tb, l)
+	return m, want
+}
+
+// edit changes a file of a log.
+func edit(tb testing.TB, m *vfs.Mem, name string, change func(b []byte) []byte) {
+	tb.Helper()
+	b := content(tb, m, name)
+	f, err := m.Create(filepath.Join(dir, name))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt(change(b), 0); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func content(tb testing.TB, m *vfs.Mem, name string) []byte {
+	tb.Helper()
+	f, err := m.OpenRead(filepath.Join(dir, name))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	b := make([]byte, size)
+	if _, err := f.ReadAt(b, 0); err != nil && size > 0 {
+		tb.Fatal(err)
+	}
+	return b
+}
+
+func remove(tb testing.TB, m *vfs.Mem, name string) {
+	tb.Helper()
+	if err := m.Remove(filepath.Join(dir, name)); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func check(tb testing.TB, m *vfs.Mem) (seglog.Report, []entry) {
+	tb.Helper()
+	var got []entry
+	report, err := seglog.Check(m, dir, func(pos seglog.Pos, rec []byte) error {
+		got = append(got, entry{pos, bytes.Clone(rec)})
+		return nil
+	})
+	if err != nil {
+		tb.Fatalf("Check: %v", err)
+	}
+	return report, got
+}
+
+// lengths returns how much of each segment is in use, by name.
+func lengths(tb testing.TB, m *vfs.Mem) map[string]int64 {
+	tb.Helper()
+	o := options(m)
+	o.SegmentBytes = 4 << 10
+	l, _ := open(tb, o)
+	defer l.Close()
+	used := map[string]int64{}
+	for _, s := range l.Segments() {
+		used[fmt.Sprintf("%010d.seg", s.ID)] = s.Bytes
+	}
+	return used
+}
+
+// TestBitFlips changes one bit after the other in what a cleanly closed log uses. Each must be reported, by Open with
+// the file, and by Check with the file and a place before or at the bit, but for those of the mark that Close
+// left, which hold nothing. What is read in spite of it must be right.
+func TestBitFlips(t *testing.T) {
+	t.Parallel()
+	m, want := build(t)
+	used := lengths(t, m)
+	used["store"] = int64(len(content(t, m, "store")))
+	last := ""
+	for name := range used {
+		if strings.HasSuffix(name, ".seg") && name > last {
+			last = name
+		}
+	}
+	if len(used) < 4 {
+		t.Fatalf("the log uses %d files, want a few", len(used))
+	}
+	for name, length := range used {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			original := content(t, m, name)
+			for at := range length {
+				flipped := m.Crash(testRand())
+				bit := byte(1) << (at % 8)
+				edit(t, flipped, name, func(b []byte) []byte {
+					b[at] ^= bit
+					return b
+				})
+				mark := name == last && at >= length-32
+				flipCase(t, flipped, name, at, mark, want)
+				if t.Failed() {
+					t.Fatalf("byte %d of %d, %#x", at, length, original[at])
+				}
+			}
+		})
+	}
+}
+
+func flipCase(t *testing.T, m *vfs.Mem, name string, at int64, mark bool, want []entry) {
+	t.Helper()
+	report, got := check(t, m)
+	for _, e := range got {
+		if !contains(want, e) {
+			t.Errorf("Check hands out %q at %v, which was never appended", e.rec, e.pos)
+		}
+	}
+	o := options(m)
+	o.SegmentBytes = 4 << 10
+	l, got, err := reopen(o)
+	if mark {
+		if err != nil || len(report.Damage) > 0 || report.Clean {
+			t.Errorf("Open: %v, Check: %+v, want a log that was not closed", err, report)
+		}
+		wantEntries(t, got, want)
+		closeLog(t, l)
+		return
+	}
+	if len(report.Damage) != 1 || filepath.Base(report.Damage[0].File) != name || report.Damage[0].Offset > at {
+		t.Errorf("Check: %v, want one damage in %s at %d or before", report.Damage, name, at)
+	}
+	damage, ok := errors.AsType[*seglog.DamageError](err)
+	if !ok {
+		t.Errorf("Open: %v, want a DamageError", err)
+		return
+	}
+	if filepath.Base(damage.File) != name || damage.Offset > at {
+		t.Errorf("Open: %v, want damage in %s at %d or before", err, name, at)
+	}
+	wantEntries(t, got, want[:len(got)])
+}
+
+func contains(entries []entry, e entry) bool {
+	for _, w := range entries {
+		if w.pos == e.pos {
+			return bytes.Equal(w.rec, e.rec)
+		}
+	}
+	return false
+}
+
+// TestReadFindsDamage changes each bit of a record of an open log.
+func TestReadFindsDamage(t *testing.T) {
+	t.Parallel()
+	m := vfs.NewMem()
+	l, _ := open(t, options(m))
+	put(t, l, []byte("before"))
+	e := put(t, l, record(1, 40))
+	put(t, l, []byte("after"))
+	f, err := m.Open(filepath.Join(dir, "0000000001.seg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b := make([]byte, 1)
+	for bit := range (8 + len(e.rec)) * 8 {
+		at := int64(e.pos.Offset) + int64(bit/8)
+		flip := func() {
+			if _, err := f.ReadAt(b, at); err != nil {
+				t.Fatal(err)
+			}
+			b[0] ^= 1 << (bit % 8)
+			if _, err := f.WriteAt(b, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		flip()
+		rec, err := l.Read(e.pos, len(e.rec), nil)
+		damage, ok := errors.AsType[*seglog.DamageError](err)
+		if !ok || damage.Offset != int64(e.pos.Offset) {
+			t.Fatalf("Read with bit %d changed = %q, %v, want a DamageError at %d", bit, rec, err, e.pos.Offset)
+		}
+		flip()
+	}
+	for _, n := range []int{-1, 0, len(e.rec) - 1, len(e.rec) + 1, 1 << 30} {
+		if rec, err := l.Read(e.pos, n, nil); err == nil {
+			t.Errorf("Read of %d bytes = %q, want an error", n, rec)
+		}
+	}
+	if rec, err := l.Read(seglog.Pos{Segment: 1, Offset: e.pos.Offset + 8}, len(e.rec), nil); err == nil {
+		t.Errorf("Read at a wrong place = %q, want an error", rec)
+	}
+	if _, err := l.Read(seglog.Pos{Segment: 9, Offset: 64}, 1, nil); !errors.Is(err, seglog.ErrNoSegment) {
+		t.Errorf("Read of a segment that isn't there: %v, want ErrNoSegment", err)
+	}
+}
+
+// TestDamagedFiles has a log's files vanish, shrink and change places.
+func TestDamagedFiles(t *testing.T) {
+	t.Parallel()
+	all := []string{}
+	m, _ := build(t)
+	for name := range lengths(t, m) {
+		all = append(all, name)
+	}
+	first, last := all[0], all[0]
+	for _, name := range all {
+		first, last = min(first, name), max(last, name)
+	}
+	middle := ""
+	for _, name := range all {
+		if name != first && name != last {
+			middle = name
+		}
+	}
+	tests := []struct {
+		name   string
+		file   string // that is named
+		damage func(m *vfs.Mem)
+	}{
+		{"missing segment", middle, func(m *vfs.Mem) { remove(t, m, middle) }},
+		{"missing store", "store", func(m *vfs.Mem) { remove(t, m, "store") }},
+		{"empty store", "store", func(m *vfs.Mem) { edit(t, m, "store", func([]byte) []byte { return nil }) }},
+		{"long store", "store", func(m *vfs.Mem) { edit(t, m, "store", func(b []byte) []byte { return append(b, 0) }) }},
+		{"empty segment", middle, func(m *vfs.Mem) { edit(t, m, middle, func([]byte) []byte { return nil }) }},
+		{"shorter segment", middle, func(m *vfs.Mem) { edit(t, m, middle, func(b []byte) []byte { return b[:2048] }) }},
+		{"shorter last segment", last, func(m *vfs.Mem) { edit(t, m, last, func(b []byte) []byte { return b[:100] }) }},
+		{"longer segment", middle, func(m *vfs.Mem) { edit(t, m, middle, func(b []byte) []byte { return append(b, 0) }) }},
+		{"zeros", middle, func(m *vfs.Mem) { edit(t, m, middle, func(b []byte) []byte { clear(b); return b }) }},
+		{"zero sector", last, func(m *vfs.Mem) { edit(t, m, last, func(b []byte) []byte { clear(b[:512]); return b }) }},
+		{"other segment's content", middle, func(m *vfs.Mem) {
+			edit(t, m, middle, func([]byte) []byte { return content(t, m, first) })
+		}},
+		{"another store's last segment", last, func(m *vfs.Mem) {
+			other, _ := buildStore(t, 2)
+			edit(t, m, last, func([]byte) []byte { return content(t, other, last) })
+		}},
+		{"another store's segment", middle, func(m *vfs.Mem) {
+			other, _ := buildStore(t, 2)
+			edit(t, m, middle, func([]byte) []byte { return content(t, other, middle) })
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			m, want := build(t)
+			tt.damage(m)
+			report, got := check(t, m)
+			named := false
+			for _, d := range report.Damage {
+				named = named || filepath.Base(d.File) == tt.file
+			}
+			if !named {
+				t.Errorf("Check: %v, want damage in %s", report.Damage, tt.file)
+			}
+			for _, e := range got {
+				if !contains(want, e) {
+					t.Errorf("Check hands out %q at %v, which was never appended", e.rec, e.pos)
+				}
+			}
+			o := options(m)
+			o.SegmentBytes = 4 << 10
+			_, _, err := reopen(o)
+			damage, ok := errors.AsType[*seglog.DamageError](err)
+			if !ok || filepath.Base(damage.File) != tt.file {
+				t.Errorf("Open: %v, want damage in %s", err, tt.file)
+			}
+		})
+	}
+}
+
+// TestCheckGoesOn damages several places and wants all named, and everything else handed out.
+func TestCheckGoesOn(t *testing.T) {
+	t.Parallel()
+	m, want := build(t)
+	bad := []entry{want[2], want[3], want[9], want[20]}
+	for _, e := range bad {
+		edit(t, m, fmt.Sprintf("%010d.seg", e.pos.Segment), func(b []byte) []byte {
+			b[e.pos.Offset+20] ^= 0x10
+			return b
+		})
+	}
+	report, got := check(t, m)
+	if len(report.Damage) != len(bad) {
+		t.Errorf("Check: %v, want %d places", report.Damage, len(bad))
+	}
+	if len(got) != len(want)-len(bad) || report.Records != len(got) || !report.Clean {
+		t.Errorf("Check hands out %d records of %d with %d bad ones, %+v", len(got), len(want), len(bad), report)
+	}
+}
+
+func TestUnknownVersion(t *testing.T) {
+	t.Parallel()
+	m, _ := build(t)
+	edit(t, m, "store", func(b []byte) []byte {
+		binary.LittleEndian.PutUint32(b[8:], 7)
+		return seglog.SealStore(b)
+	})
+	o := options(m)
+	o.SegmentBytes = 4 << 10
+	if _, _, err := reopen(o); !errors.Is(err, seglog.ErrVersion) || !strings.Contains(err.Error(), "7") {
+		t.Errorf("Open: %v, want ErrVersion with the number", err)
+	}
+	if _, err := seglog.Check(m, dir, nil); !errors.Is(err, seglog.ErrVersion) {
+		t.Errorf("Check: %v, want ErrVersion", err)
+	}
+}
+
+// TestTornTail cuts the last batch short at each byte, and fills the rest with what the file may have held before.
+func TestTornTail(t *testing.T) {
+	t.Parallel()
+	m := vfs.NewMem()
+	l, _ := open(t, options(m))
+	var want []entry
+	for i := range 3 {
+		want = append(want, put(t, l, record(i, 30)))
+	}
+	m.OnOp(func(vfs.Op) error { return errDead })
+	_ = l.Close()
+	m.OnOp(nil)
+	const name = "0000000001.seg"
+	whole := content(t, m, name)
+	start, end := int(want[2].pos.Offset)-32, int(want[2].pos.Offset)+8+len(want[2].rec)
+	for at := start; at < end; at++ {
+		for _, rest := range []byte{0, 0xff, 'x'} {
+			torn := m.Crash(testRand())
+			edit(t, torn, name, func(b []byte) []byte {
+				for i := at; i < end; i++ {
+					b[i] = rest
+				}
+				return b
+			})
+			intact := bytes.Equal(content(t, torn, name), whole)
+			l, got, err := reopen(options(torn))
+			if err != nil {
+				t.Fatalf("Open with the last batch cut at %d: %v", at-start, err)
+			}
+			if intact {
+				wantEntries(t, got, want)
+			} else {
+				wantEntries(t, got, want[:2])
+			}
+			e := put(t, l, record(7, 1))
+			closeLog(t, l)
+			_, got = open(t, options(torn))
+			wantEntries(t, got[len(got)-1:], []entry{e})
+		}
+	}
+}
