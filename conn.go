@@ -24,23 +24,31 @@ type receiver interface {
 	Detach()
 }
 
-// conn is one WebSocket: the Socket and Barrier of a session, and the driver that reads for it.
+// conn is one WebSocket: the Socket and Barrier of a session, and the driver that reads for it. While the client is
+// silent, it holds no buffer. What it needs besides depends on how it waits:
 //
-// One goroutine belongs to it. While the client is silent that goroutine is parked without a buffer and on a stack
-// that never grew: what came is handled, and then a fresh goroutine takes over. (A stack that once grew to 4 KB is
-// not shrunk again by the garbage collector, because parking alone fills more than a quarter of it.)
+//   - polled, on Linux: it has no goroutine either. The handler's poller starts one when bytes come.
+//   - parked: a goroutine waits in the runtime's poller, on a stack that never grew: what came is handled, and then a
+//     fresh goroutine waits on. (A stack that once grew to 4 KB is not shrunk again by the garbage collector, because
+//     waiting alone fills more than a quarter of it.)
+//   - blocked, with TLS: a goroutine waits in Read, with a buffer of 4 KiB.
 type conn struct {
 	h       *Handler
 	net     net.Conn
-	raw     syscall.RawConn // nil: net has to be read and written by blocking calls
+	raw     syscall.RawConn // nil: blocked
 	session receiver        // nil if the client was not let in
 
 	// Of the reading goroutine.
-	poll  func(fd uintptr) bool // c.tryRead, kept so that waiting allocates nothing
-	got   *input                // what tryRead read
-	block []byte                // without raw: what to read into
-	deaf  bool                  // nothing that still comes matters
+	got   *input // what a parked one read
+	block []byte // what a blocked one reads into
+	deaf  bool   // nothing that still comes matters
 	assembler
+
+	// Of the poller.
+	polled bool
+	seat   uint32
+	reader atomic.Int32 // one of the states below
+	ended  atomic.Bool  // the stream is at its end or broken: read until Read says so
 
 	// Of the heartbeat, under its lock; times are its ticks.
 	next, prev *conn
@@ -55,7 +63,7 @@ type conn struct {
 	pending   []byte // written, not yet in the hands of the flusher
 	unsent    int    // bytes of pending and of the flusher
 	flushing  bool   // a flusher runs
-	paused    bool   // there is no reading goroutine, until the client has read more
+	paused    bool   // reading waits until the client has read more
 	closeSent bool   // nothing may be written behind a close frame
 	closeSeen bool   // the client's close frame came
 	failed    bool   // the client broke the protocol: its input is read only to be dropped
@@ -66,75 +74,140 @@ type conn struct {
 	timer     *time.Timer
 }
 
-func newConn(h *Handler, nc net.Conn) *conn {
-	c := &conn{h: h, net: nc, raw: rawConn(nc)}
-	if c.raw != nil {
-		c.poll = c.tryRead
-	}
-	return c
-}
+// Whether a polled connection has a reading goroutine. A paused one counts as reading.
+const (
+	readerReading int32 = iota
+	readerAgain         // it is told to look once more
+	readerIdle
+)
+
+func newConn(h *Handler, nc net.Conn) *conn { return &conn{h: h, net: nc, raw: rawConn(nc)} }
 
 // start begins reading; rest is what the client sent right behind its handshake.
 func (c *conn) start(rest []byte) {
+	c.polled = c.raw != nil && !c.h.parked && c.h.poller.join(c)
 	if len(rest) > 0 {
 		c.away.Store(true)
 		c.take(rest)
 	}
-	c.goOn()
-}
-
-// run waits for the client once, handles what came, and leaves the next time to a fresh goroutine.
-func (c *conn) run() {
-	c.seen.Store(c.h.heart.now.Load())
-	c.away.Store(false)
-	err := c.read()
-	c.away.Store(true)
-	if err != nil {
-		c.gone(err)
-		return
-	}
-	if in := c.got; in != nil {
-		c.got = nil
-		c.takeInput(in)
-	}
-	c.goOn()
-}
-
-// goOn starts the next run, unless the client has left too much unread: then the flusher does when that is less.
-func (c *conn) goOn() {
-	c.mu.Lock()
-	c.paused = c.unsent > pauseAt && !c.closeSent && !c.dead
-	paused := c.paused
-	c.mu.Unlock()
-	if !paused {
+	if c.mayRead() {
 		go c.run()
 	}
 }
 
-// read waits for bytes. Without raw it handles them too, for its buffer is the connection's own.
-func (c *conn) read() error {
-	if c.raw != nil {
-		if err := c.raw.Read(c.poll); err != nil {
-			return err
+// ready has a polled connection read. It does not block.
+func (c *conn) ready() {
+	for {
+		switch state := c.reader.Load(); {
+		case state == readerAgain:
+			return
+		case state == readerReading && c.reader.CompareAndSwap(readerReading, readerAgain):
+			return
+		case state == readerIdle && c.reader.CompareAndSwap(readerIdle, readerReading):
+			go c.run()
+			return
 		}
-		if in := c.got; in.err != nil {
-			c.got = nil
-			err := in.err
-			c.h.buffers.putInput(in)
-			return err
+	}
+}
+
+// idle ends the reading goroutine of a polled connection, unless it was told to look once more.
+func (c *conn) idle() bool {
+	if c.reader.CompareAndSwap(readerReading, readerIdle) {
+		return true
+	}
+	c.reader.Store(readerReading)
+	return false
+}
+
+// run reads and handles what comes.
+func (c *conn) run() {
+	for {
+		c.seen.Store(c.h.heart.now.Load())
+		c.away.Store(false)
+		more, err := c.read()
+		switch {
+		case err == syscall.EAGAIN:
+			if c.idle() {
+				return
+			}
+			continue
+		case err != nil:
+			c.away.Store(true)
+			c.gone(err)
+			return
+		case !c.mayRead():
+			return
+		case !c.polled:
+			go c.run() // with a small stack
+			return
+		case !more && !c.ended.Load():
+			// Less came than there was room for: what comes now makes a new event.
+			c.seen.Store(c.h.heart.now.Load())
+			c.away.Store(false)
+			if c.idle() {
+				return
+			}
 		}
-		return nil
 	}
-	if c.block == nil {
-		c.block = make([]byte, blockSize)
+}
+
+// mayRead reports whether reading may go on. If not, because the client has left too much unread, the flusher starts it
+// again.
+func (c *conn) mayRead() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.paused = c.unsent > pauseAt && !c.closeSent && !c.dead
+	return !c.paused
+}
+
+// read reads once and handles what came; more says that there may be more. A polled connection has EAGAIN when there is
+// nothing, the others wait.
+func (c *conn) read() (more bool, err error) {
+	var in *input
+	switch {
+	case c.polled:
+		in = c.h.buffers.input()
+		if err := c.raw.Read(in.try); err != nil {
+			in.err = err
+		}
+	case c.raw != nil:
+		if err := c.raw.Read(c.park); err != nil {
+			return false, err
+		}
+		in, c.got = c.got, nil
+	default:
+		if c.block == nil {
+			c.block = make([]byte, blockSize)
+		}
+		n, err := c.net.Read(c.block)
+		if n > 0 {
+			c.away.Store(true)
+			c.take(c.block[:n])
+			return true, nil // an error comes again
+		}
+		return false, err
 	}
-	n, err := c.net.Read(c.block)
-	if n > 0 {
-		c.away.Store(true)
-		c.take(c.block[:n])
-		return nil // an error comes again
+	if err := in.err; err != nil {
+		c.h.buffers.putInput(in)
+		return false, err
 	}
-	return err
+	c.away.Store(true)
+	more = in.n == len(in.buf)
+	c.takeInput(in)
+	return more, nil
+}
+
+// park is called by the runtime when there may be something to read. It returns false, to wait, only after it gave its
+// buffer back.
+func (c *conn) park(fd uintptr) bool {
+	in := c.h.buffers.input()
+	in.read(fd)
+	if in.err == syscall.EAGAIN {
+		c.h.buffers.putInput(in)
+		return false
+	}
+	c.got = in
+	return true
 }
 
 // takeInput handles what was read into a big pooled buffer.
@@ -162,6 +235,9 @@ func (c *conn) gone(err error) {
 		c.session.Detach()
 		c.h.onClose(c)
 	}
+	if c.polled {
+		c.h.poller.leave(c)
+	}
 	if log := c.h.Logger; log != nil && cause != nil && !errors.Is(cause, io.EOF) {
 		log.Debug("connection ended", "remote", c.net.RemoteAddr().String(), "cause", cause)
 	}
@@ -178,7 +254,7 @@ func (c *conn) cut(cause error) {
 	c.close(cause)
 }
 
-// close closes the network connection, which ends its goroutine. c.mu is held.
+// close closes the network connection, which ends its reader. c.mu is held.
 func (c *conn) close(cause error) {
 	if c.closed {
 		return
@@ -197,6 +273,7 @@ func (c *conn) close(cause error) {
 		// TLS writes an alert first, and may wait for it.
 		c.h.helpers.Go(func() { _ = c.net.Close() })
 	}
+	c.ready() // to see that it is over
 	c.resume()
 }
 

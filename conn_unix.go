@@ -25,26 +25,18 @@ func rawConn(nc net.Conn) syscall.RawConn {
 	return raw
 }
 
-// tryRead reads what is there into a pooled buffer. It returns false, to wait, only after it gave the buffer back.
-func (c *conn) tryRead(fd uintptr) bool {
-	in := c.h.buffers.input()
+// read reads what is there; nothing is the error EAGAIN.
+func (in *input) read(fd uintptr) {
 	for {
 		n, err := syscall.Read(int(fd), in.buf[:])
 		switch {
 		case err == syscall.EINTR:
 			continue
-		case err == syscall.EAGAIN:
-			c.h.buffers.putInput(in)
-			return false
-		case err != nil:
-			in.err = err
-		case n == 0:
-			in.err = io.EOF
-		default:
-			in.n = n
+		case err == nil && n == 0:
+			err = io.EOF
 		}
-		c.got = in
-		return true
+		in.n, in.err = max(n, 0), err
+		return
 	}
 }
 

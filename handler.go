@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -78,6 +79,8 @@ type Handler struct {
 	once     sync.Once
 	setupErr error // what Check found
 	heart    heartbeat
+	poller   poller
+	parked   bool // connections are parked, not polled; set by tests
 	buffers  connBuffers
 	helpers  sync.WaitGroup // flushers, and closes that may block
 }
@@ -164,6 +167,8 @@ func (h *Handler) authenticate(r *http.Request) (Identity, error) {
 	if err != nil {
 		return id, err
 	}
+	// Copied, for they are parts of the request, more often than not, and would keep all of it in memory.
+	id.User, id.Channel, id.From = strings.Clone(id.User), strings.Clone(id.Channel), strings.Clone(id.From)
 	return id.check()
 }
 

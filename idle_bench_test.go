@@ -1,0 +1,166 @@
+package bachata_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/bachata-go/bachata"
+)
+
+const (
+	idleSockets = 10_000
+	idleTarget  = 5_000 // bytes of resident memory an idle socket
+	idleWait    = time.Minute
+
+	idleClientEnv = "BACHATA_IDLE_CLIENT" // makes of the test's binary the client
+)
+
+// BenchmarkIdle measures what a socket costs that has got its 1000, and its pings, and nothing else: resident memory of
+// this process with 10,000 of them after a minute, less that without any. The garbage collector is left as it is. It
+// needs Linux, and about 20,100 descriptors in all.
+func BenchmarkIdle(b *testing.B) {
+	for b.Loop() {
+		measureIdle(b)
+	}
+}
+
+func measureIdle(b *testing.B) {
+	queue := idleQueue(b)
+	center := bachata.NewCenter(queue, nil)
+	if err := center.AddRoute(bachata.Direct()); err != nil {
+		b.Fatal(err)
+	}
+	h := &bachata.Handler{Center: center, Authenticate: byName}
+	server := httptest.NewServer(h)
+	defer server.Close()
+	before := residentBytes(b)
+
+	// The client is a process of its own, so that its memory is not counted.
+	ctx, cancel := context.WithTimeout(context.Background(), idleWait+5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0])
+	cmd.Env = append(os.Environ(), idleClientEnv+"=ws"+strings.TrimPrefix(server.URL, "http"))
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || line != "connected\n" {
+		b.Fatalf("client said %q, %v", line, err)
+	}
+	early := residentBytes(b) - before
+	time.Sleep(idleWait) // the minute is what is measured
+	each := (residentBytes(b) - before) / idleSockets
+	b.ReportMetric(float64(each), "RSS-B/socket")
+	b.ReportMetric(float64(early/idleSockets), "RSS-B/socket-at-once")
+	b.ReportMetric(0, "ns/op")
+	if each > idleTarget {
+		b.Errorf("an idle socket costs %d bytes, the target is %d", each, idleTarget)
+	}
+
+	_ = stdin.Close() // ends the client
+	if err := cmd.Wait(); err != nil {
+		b.Errorf("client: %v", err)
+	}
+	if err := center.Close(); err != nil {
+		b.Error(err)
+	}
+	if err := h.Shutdown(ctx); err != nil {
+		b.Error(err)
+	}
+}
+
+// residentBytes returns the resident memory of this process.
+func residentBytes(b *testing.B) int {
+	statm, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		b.Fatal(err)
+	}
+	pages, err := strconv.Atoi(strings.Fields(string(statm))[1])
+	if err != nil {
+		b.Fatal(err)
+	}
+	return pages * os.Getpagesize()
+}
+
+// idleClient opens sockets to target, says so, and answers pings until its input ends.
+func idleClient(target string) int {
+	const dialers = 32
+	names := make(chan int)
+	failed := make(chan error, dialers)
+	var dialing sync.WaitGroup
+	for range dialers {
+		dialing.Go(func() {
+			for i := range names {
+				if err := idle(fmt.Sprintf("%s/?channel=user-%d", target, i)); err != nil {
+					failed <- err
+					return
+				}
+			}
+		})
+	}
+	for i := range idleSockets {
+		select {
+		case names <- i:
+		case err := <-failed:
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	close(names)
+	dialing.Wait()
+	fmt.Println("connected")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	return 0
+}
+
+// idle opens a socket, reads its 1000, and leaves it to a goroutine.
+func idle(url string) error {
+	conn, r, _, err := ws.Dialer{Timeout: time.Minute}.Dial(context.Background(), url)
+	if err != nil {
+		return err
+	}
+	var in io.Reader = conn
+	if r != nil {
+		in = r
+	}
+	if f, err := ws.ReadFrame(in); err != nil || f.Header.OpCode != ws.OpText {
+		return fmt.Errorf("first came %v, %w", f, err)
+	}
+	go func() {
+		for {
+			f, err := ws.ReadFrame(in)
+			if err != nil {
+				return
+			}
+			if f.Header.OpCode == ws.OpPing {
+				_, _ = conn.Write(frame(fin|pong, string(f.Payload)))
+			}
+		}
+	}()
+	return nil
+}
+
+func idleQueue(b *testing.B) bachata.Queue {
+	b.Helper()
+	return voidQueue{}
+}

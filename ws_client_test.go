@@ -1,0 +1,257 @@
+package bachata_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/bachata-go/bachata"
+)
+
+const patience = 20 * time.Second // after which a test has failed
+
+// note is a message that the server of these tests accepts, and accepted is its answer.
+const (
+	note     = `{"id":"1","type":"direct","dest":"bob","data":"hi"}`
+	accepted = `{"type":100,"data":"1"}`
+)
+
+// voidQueue accepts everything and holds nothing.
+type voidQueue struct{ bachata.Queue }
+
+func (voidQueue) Put(_ context.Context, items []bachata.Item) ([]bachata.PutResult, error) {
+	results := make([]bachata.PutResult, len(items))
+	for i := range items {
+		results[i] = slices.Repeat(bachata.PutResult{bachata.Stored}, len(items[i].Channels))
+	}
+	return results, nil
+}
+
+func (voidQueue) Fetch(context.Context, string, bachata.Cursor, bachata.Limit) ([]bachata.Envelope, error) {
+	return nil, nil
+}
+
+func (voidQueue) Watch(string, func(bachata.Wake)) (func(), error) { return func() {}, nil }
+
+func (voidQueue) Info() bachata.Info { return bachata.Info{Name: "void"} }
+
+// byName lets anyone in, on the channel that the query names.
+func byName(r *http.Request) (bachata.Identity, error) {
+	return bachata.Identity{Channel: r.URL.Query().Get("channel")}, nil
+}
+
+// newHandler returns a handler on a center that accepts direct messages and stores none. It is shut down with the test.
+func newHandler(t *testing.T, o *bachata.Options, change func(h *bachata.Handler)) *bachata.Handler {
+	t.Helper()
+	center := bachata.NewCenter(voidQueue{}, o)
+	if err := center.AddRoute(bachata.Direct()); err != nil {
+		t.Fatal(err)
+	}
+	h := &bachata.Handler{Center: center, Authenticate: byName}
+	if change != nil {
+		change(h)
+	}
+	t.Cleanup(func() {
+		if err := center.Close(); err != nil {
+			t.Errorf("Close() = %v", err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel() // what did not answer the close frame is cut
+		_ = h.Shutdown(ctx)
+	})
+	return h
+}
+
+// serve serves newHandler on a port of its own and returns its ws: address.
+func serve(t *testing.T, o *bachata.Options, change func(h *bachata.Handler)) string {
+	t.Helper()
+	return listen(t, newHandler(t, o, change))
+}
+
+func listen(t *testing.T, h http.Handler) string {
+	t.Helper()
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	return "ws" + strings.TrimPrefix(server.URL, "http") + "/?channel=anna"
+}
+
+// client is the other end of a WebSocket, without any manners of its own.
+type client struct {
+	t *testing.T
+	net.Conn
+	r *bufio.Reader
+}
+
+// dial opens a WebSocket. Headers are those of the handshake.
+func dial(t *testing.T, url string, header http.Header) *client {
+	t.Helper()
+	c, err := tryDial(t, url, header)
+	if err != nil {
+		t.Fatalf("dial %s: %v", url, err)
+	}
+	return c
+}
+
+func tryDial(t *testing.T, url string, header http.Header) (*client, error) {
+	dialer := ws.Dialer{Timeout: patience, Header: ws.HandshakeHeaderHTTP(header), TLSConfig: trustTests}
+	conn, r, _, err := dialer.Dial(t.Context(), url)
+	if err != nil {
+		return nil, err
+	}
+	return newClient(t, conn, r), nil
+}
+
+func newClient(t *testing.T, conn net.Conn, r *bufio.Reader) *client {
+	if r == nil {
+		r = bufio.NewReader(conn)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	return &client{t: t, Conn: conn, r: r}
+}
+
+// ready opens a WebSocket and takes its 1000.
+func ready(t *testing.T, url string) *client {
+	t.Helper()
+	c := dial(t, url, nil)
+	if text := c.text(); !strings.HasPrefix(text, `{"type":1000,`) {
+		t.Fatalf("first came %s, want a 1000", text)
+	}
+	return c
+}
+
+// frame builds a masked frame; first is its first byte.
+func frame(first byte, payload string) []byte {
+	b := []byte{first, 0x80}
+	switch n := len(payload); {
+	case n < 126:
+		b[1] |= byte(n)
+	case n <= 0xffff:
+		b[1] |= 126
+		b = binary.BigEndian.AppendUint16(b, uint16(n))
+	default:
+		b[1] |= 127
+		b = binary.BigEndian.AppendUint64(b, uint64(n))
+	}
+	mask := [4]byte{0x37, 0xfa, 0x21, 0x3d}
+	b = append(b, mask[:]...)
+	for i := range len(payload) {
+		b = append(b, payload[i]^mask[i%4])
+	}
+	return b
+}
+
+const (
+	fin          = 0x80
+	continuation = 0x0
+	text         = 0x1
+	binaryOp     = 0x2
+	closing      = 0x8
+	ping         = 0x9
+	pong         = 0xa
+)
+
+func texts(payloads ...string) []byte {
+	var b []byte
+	for _, p := range payloads {
+		b = append(b, frame(fin|text, p)...)
+	}
+	return b
+}
+
+func closeFrame(code bachata.CloseCode, reason string) []byte {
+	return frame(fin|closing, string(binary.BigEndian.AppendUint16(nil, uint16(code)))+reason)
+}
+
+func (c *client) write(b []byte) {
+	c.t.Helper()
+	if _, err := c.Write(b); err != nil {
+		c.t.Fatalf("write: %v", err)
+	}
+}
+
+// read returns the next frame. It must be whole and not masked.
+func (c *client) read() (op byte, payload []byte, err error) {
+	h, err := ws.ReadHeader(c.r)
+	if err != nil {
+		return 0, nil, err
+	}
+	if h.Masked || !h.Fin || h.Rsv != 0 {
+		return 0, nil, fmt.Errorf("the server sent the header %+v", h)
+	}
+	var b bytes.Buffer
+	_, err = io.CopyN(&b, c.r, h.Length)
+	return byte(h.OpCode), b.Bytes(), err
+}
+
+// text returns the next frame, which must be a text.
+func (c *client) text() string {
+	c.t.Helper()
+	return c.expect(text)
+}
+
+func (c *client) expect(want byte) string {
+	c.t.Helper()
+	op, payload, err := c.read()
+	if err != nil || op != want {
+		c.t.Fatalf("read frame: opcode %d, payload %q, error %v; want opcode %d", op, payload, err, want)
+	}
+	return string(payload)
+}
+
+// expectClose reads to the end of the stream and compares the close frame's code; zero is a frame without one.
+func (c *client) expectClose(want bachata.CloseCode) (reason string) {
+	c.t.Helper()
+	for {
+		op, payload, err := c.read()
+		if err != nil {
+			c.t.Fatalf("no close frame before %v, want %d", err, want)
+		}
+		if op != closing {
+			continue
+		}
+		var code bachata.CloseCode
+		if len(payload) >= 2 {
+			code, reason = bachata.CloseCode(binary.BigEndian.Uint16(payload)), string(payload[2:])
+		}
+		if code != want {
+			c.t.Fatalf("closed with %d %q, want %d", code, reason, want)
+		}
+		return reason
+	}
+}
+
+// expectEnd answers the server's close frame and waits for the end of the stream.
+func (c *client) expectEnd() {
+	c.t.Helper()
+	_, _ = c.Write(closeFrame(bachata.CloseNormal, ""))
+	if b, err := io.ReadAll(c.r); err != nil || len(b) > 0 {
+		c.t.Fatalf("behind the close frame came %q, %v; want the end of the stream", b, err)
+	}
+}
+
+// eventually polls a condition that nothing announces.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: still not so after %v", what, patience)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
