@@ -60,7 +60,8 @@ type wireQueue interface {
 var wireQueues = map[string]func(*testing.T, bachata.QueueOptions) (wireQueue, error){
 	"memory": func(_ *testing.T, o bachata.QueueOptions) (wireQueue, error) { return memory.New(&o), nil },
 	"disk": func(t *testing.T, o bachata.QueueOptions) (wireQueue, error) {
-		return disk.Open(t.TempDir(), &disk.Options{QueueOptions: o})
+		// Small segments: the log zeroes them ahead, and there are as many queues as transcripts.
+		return disk.Open(t.TempDir(), &disk.Options{QueueOptions: o, SegmentBytes: 8 << 20})
 	},
 }
 
