@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+
+	"github.com/bachata-go/bachata"
+)
+
+// writeBanner says where the server is, what it promises and who may use it.
+func writeBanner(w io.Writer, o *options, addr net.Addr, info bachata.Info, signed *tokens) {
+	host := urlHost(addr)
+	socket := "ws://" + host + "/messages?channel=NAME"
+	who := "anyone on this machine, under any name (open channels, for trying out)"
+	switch {
+	case signed != nil:
+		socket = "ws://" + host + "/messages"
+		who = "whoever has a token signed with the key (" + signed.algorithm + "), under the name in its \"sub\""
+	case o.allowAnyone && !isLoopback(addr.String()):
+		who = "ANYONE who reaches this address, under any name: everybody can read everybody's messages"
+	}
+	fmt.Fprintf(w, "Bachata %s\n\n", version())
+	for _, line := range [][2]string{
+		{"page", "http://" + host + "/"},
+		{"websocket", socket},
+		{"health", "http://" + host + "/healthz"},
+		{"queue", o.queue.String() + " (" + info.Mode.String() + ")"},
+		{"accepted", "100 means: " + info.Level},
+		{"open to", who},
+	} {
+		fmt.Fprintf(w, "  %-10s %s\n", line[0], line[1])
+	}
+	fmt.Fprint(w, "\nCtrl-C stops it.\n")
+}
+
+// urlHost turns an address that was listened on into one that a browser can open.
+func urlHost(addr net.Addr) string {
+	text := addr.String()
+	if ap, err := netip.ParseAddrPort(text); err == nil && ap.Addr().IsUnspecified() {
+		return fmt.Sprintf("localhost:%d", ap.Port())
+	}
+	return text
+}
