@@ -191,7 +191,7 @@ func newServer(t *testing.T, o proc.Options) *proc.Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.Kill(); err != nil {
+		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 	})

@@ -58,8 +58,14 @@ type Report struct {
 	Accepted   int // of those, how many were answered with 100
 	Shown      int // (message, client) pairs
 	Receipts   int // outcomes that were told, (message, channel) pairs
-	Repeats    int // messages on the wire that were repeated after a reconnect
+	Repeats    int // messages on the wire that a client had been written before, on another connection
 	Conns      int // connections that were opened
+}
+
+// String returns the counts in one line.
+func (r Report) String() string {
+	return fmt.Sprintf("%d messages, %d of them sent more than once, %d accepted, %d shown, %d written more than once, %d receipts, %d connections, %d violations",
+		r.Sent, r.Resent, r.Accepted, r.Shown, r.Repeats, r.Receipts, r.Conns, len(r.Violations))
 }
 
 // Check judges the histories of one run.

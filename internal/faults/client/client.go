@@ -29,7 +29,8 @@ type Options struct {
 	Sockets int
 	// Unanswered is how many messages may wait for an answer before Send waits too. Default 256.
 	Unanswered int
-	// ReadBuffer is the size of the sockets' receive buffers in bytes. Default: the system's.
+	// ReadBuffer is the size of the first connection's receive buffer in bytes; those after it have the system's, as has
+	// the first by default. Through a small one next to nothing comes: the loopback sends 64 KiB at a time or waits.
 	ReadBuffer int
 	// Seed makes the client's choices: which form its ids and confirmations have, how long it waits to reconnect.
 	Seed uint64
@@ -224,6 +225,13 @@ func (c *Client) Told() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.told)
+}
+
+// Dialed returns how many connections the client has tried to make.
+func (c *Client) Dialed() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dialed
 }
 
 // Refusals returns how often the client was refused with code.

@@ -75,7 +75,7 @@ func (c *Client) dial(conn *conn) error {
 	defer cancel()
 	d := ws.Dialer{NetDial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		n, err := c.dialer.DialContext(ctx, network, addr)
-		if tcp, ok := n.(*net.TCPConn); ok && c.options.ReadBuffer > 0 {
+		if tcp, ok := n.(*net.TCPConn); ok && c.options.ReadBuffer > 0 && conn.number == 1 {
 			err = tcp.SetReadBuffer(c.options.ReadBuffer)
 		}
 		return n, err

@@ -5,7 +5,6 @@
 package proc
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,8 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -33,19 +30,6 @@ func Build(ctx context.Context, dir string) (string, error) {
 	return program, nil
 }
 
-// FreePort returns a port of the loopback address that nobody listens on now. It is below the ports that the kernel
-// gives to outgoing connections: among those, a client that keeps dialing a port while the server is down is one day
-// given that very port, and connects to itself.
-func FreePort() (int, error) {
-	for port := 20000 + os.Getpid()%4000; port < 32000; port++ {
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			return port, l.Close()
-		}
-	}
-	return 0, errors.New("proc: no port is free from 20000 to 32000")
-}
-
 // Options configure a Server. Required are Program and Dir.
 type Options struct {
 	Program  string            // the path of the server
@@ -54,24 +38,25 @@ type Options struct {
 	Recorder *history.Recorder // of the server's own history; may be nil
 }
 
-// Server is one server, of which at most one process runs at a time. Its methods are for one goroutine, but for Addr,
-// URL and Log.
+// Server is one server, of which at most one process runs at a time. Its methods are for one goroutine, but for Addr
+// and Log.
 type Server struct {
 	options Options
 	addr    string
+	port    *port
 	client  http.Client
 	cmd     *exec.Cmd     // nil if no process runs
 	exited  chan struct{} // closed when it has ended
 	log     tail
 }
 
-// New makes a server, on a port of its own. It does not run yet.
+// New makes a server, on a port of its own, which is the caller's to close. It does not run yet.
 func New(o Options) (*Server, error) {
-	port, err := FreePort()
+	port, err := reservePort()
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{options: o, addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
+	s := &Server{options: o, port: port, addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port.number))}
 	s.client.Timeout = 5 * time.Second
 	s.client.Transport = &http.Transport{DisableKeepAlives: true}
 	return s, nil
@@ -130,6 +115,11 @@ func (s *Server) Kill() error { return s.end(syscall.SIGKILL, "signal: killed") 
 // Stop ends the process with SIGTERM and waits until it has drained and ended.
 func (s *Server) Stop() error { return s.end(syscall.SIGTERM, "exit status 0") }
 
+// Close kills the process and gives the port back. It may be called twice.
+func (s *Server) Close() error {
+	return errors.Join(s.Kill(), s.port.close())
+}
+
 func (s *Server) end(sig syscall.Signal, want string) error {
 	if s.cmd == nil {
 		return nil
@@ -166,73 +156,8 @@ func (s *Server) signal(sig syscall.Signal, kind history.Kind) error {
 	return nil
 }
 
-// Health asks /healthz and returns the status and what was said.
-func (s *Server) Health(ctx context.Context) (status int, body string, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.addr+"/healthz", nil)
-	if err != nil {
-		return 0, "", fmt.Errorf("ask health: %w", err)
-	}
-	res, err := s.client.Do(req)
-	if err != nil {
-		return 0, "", fmt.Errorf("ask health: %w", err)
-	}
-	defer res.Body.Close()
-	var text bytes.Buffer
-	if _, err := text.ReadFrom(res.Body); err != nil {
-		return 0, "", fmt.Errorf("ask health: %w", err)
-	}
-	return res.StatusCode, text.String(), nil
-}
-
-// Memory returns the resident memory of the process in bytes, and records it.
-func (s *Server) Memory() (int, error) {
-	if s.cmd == nil {
-		return 0, errors.New("proc: the server is not running")
-	}
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.cmd.Process.Pid))
-	if err != nil {
-		return 0, fmt.Errorf("read memory: %w", err)
-	}
-	fields := strings.Fields(string(text))
-	if len(fields) < 2 {
-		return 0, fmt.Errorf("read memory: %q", text)
-	}
-	pages, err := strconv.Atoi(fields[1])
-	if err != nil {
-		return 0, fmt.Errorf("read memory: %w", err)
-	}
-	bytes := pages * os.Getpagesize()
-	s.record(history.Event{Kind: history.Memory, Size: bytes})
-	return bytes, nil
-}
-
 func (s *Server) record(e history.Event) {
 	if s.options.Recorder != nil {
 		s.options.Recorder.Record(e)
 	}
-}
-
-// tail keeps the end of what is written to it.
-type tail struct {
-	mu   sync.Mutex
-	text []byte
-}
-
-// Write appends p.
-func (t *tail) Write(p []byte) (int, error) {
-	const keep = 64 << 10
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.text = append(t.text, p...)
-	if len(t.text) > 2*keep {
-		t.text = append([]byte(nil), t.text[len(t.text)-keep:]...)
-	}
-	return len(p), nil
-}
-
-// String returns what is kept.
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(t.text)
 }
