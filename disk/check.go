@@ -94,7 +94,9 @@ func check(fsys vfs.FS, dir string) (Report, error) {
 }
 
 // segmentFile returns the path of a segment, as seglog's FORMAT.md has it.
-func segmentFile(dir string, id uint32) string { return filepath.Join(dir, fmt.Sprintf("%010d.seg", id)) }
+func segmentFile(dir string, id uint32) string {
+	return filepath.Join(dir, fmt.Sprintf("%010d.seg", id))
+}
 
 func (r *Report) damaged(d *seglog.DamageError) {
 	r.Damage = append(r.Damage, Damage{d.File, d.Offset, d.Reason})

@@ -52,7 +52,7 @@ func (d *decoder) decode(rec []byte) ([]inbox.Op, error) {
 		case inbox.OpReceipt:
 			op.ID.Number = d.flags(flagNumber) != 0
 			op.Cause = d.cause(inbox.Dropped)
-			op.Channel, op.Seq, op.Time = d.string(), d.seq(), d.time()
+			op.Channel, op.Seq, op.Time, op.Entered = d.string(), d.seq(), d.time(), d.time()
 			op.ID.Text, op.Dest, op.By = d.string(), d.string(), d.string()
 		case inbox.OpKnown:
 			knowns = append(knowns, d.remembered())

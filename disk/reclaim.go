@@ -250,7 +250,7 @@ func (f *forwarder) notices(b *inbox.Book[ref], group []inbox.Needed[ref], ops [
 
 // receiptOf makes a receipt that carries all that it says, from the record that it refers to.
 func receiptOf(ops []inbox.Op, n inbox.Needed[ref], f *inbox.Found[ref]) (inbox.Op, bool) {
-	out := inbox.Op{Kind: inbox.OpReceipt, Channel: n.Channel, Seq: n.Seq, Cause: f.Cause, By: f.From, Time: f.Time}
+	out := inbox.Op{Kind: inbox.OpReceipt, Channel: n.Channel, Seq: n.Seq, Cause: f.Cause, By: f.From, Time: f.Time, Entered: f.Entered}
 	for i := range ops {
 		switch op := &ops[i]; {
 		case op.Kind == inbox.OpPut:

@@ -46,6 +46,7 @@ func appendOps(b []byte, ops []inbox.Op) []byte {
 			b = appendString(b, op.Channel)
 			b = binary.AppendUvarint(b, op.Seq)
 			b = binary.AppendUvarint(b, uint64(op.Time))
+			b = binary.AppendUvarint(b, uint64(op.Entered))
 			b = appendString(b, op.ID.Text)
 			b = appendString(b, op.Dest)
 			b = appendString(b, op.By)

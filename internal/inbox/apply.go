@@ -40,7 +40,7 @@ func (b *Book[R]) applyPut(m *Message, ref R, segment uint32) {
 	for i := range m.Targets {
 		t := &m.Targets[i]
 		if t.Full {
-			b.receipt(b.box(m.Origin), t.Seq, t.Channel, m.Time, Dropped, b.notice(ref))
+			b.receipt(m.Origin, t.Seq, Told{t.Channel, m.Time, Dropped}, m.Time, ref)
 			if slot != 0 {
 				b.known.tell(slot, t.Channel, m.Time, uint8(Dropped))
 			}
@@ -71,17 +71,20 @@ func (b *Book[R]) applyPut(m *Message, ref R, segment uint32) {
 	}
 }
 
-// receipt puts a receipt into x.
-func (b *Book[R]) receipt(x *box[R], seq uint64, from string, at int64, cause Cause, ref R) {
+// receipt puts a receipt about the message at ref into the inbox of channel.
+func (b *Book[R]) receipt(channel string, seq uint64, t Told, entered int64, ref R) {
+	x := b.box(channel)
+	ref = b.notice(ref)
 	if e := x.find(seq); e != nil {
 		e.ref = ref
 		return
 	}
 	b.insert(x, entry[R]{
 		seq:  seq,
-		meta: newMeta(bachata.KindReceipt, cause, at),
+		meta: newMeta(bachata.KindReceipt, t.Cause, t.Time),
+		id:   uint64(entered),
 		ref:  ref,
-		slot: b.names.hold(from),
+		slot: b.names.hold(t.From),
 	})
 }
 
@@ -103,7 +106,7 @@ func (b *Book[R]) applyRemove(op *Op) {
 		b.known.tell(e.slot, op.By, op.Time, uint8(op.Cause))
 	}
 	if origin != 0 && op.Receipt != 0 {
-		b.receipt(b.box(b.names.text(origin)), op.Receipt, op.By, op.Time, op.Cause, b.notice(e.ref))
+		b.receipt(b.names.text(origin), op.Receipt, Told{op.By, op.Time, op.Cause}, op.Time, e.ref)
 		i = x.index(op.Seq) // the origin may be this inbox
 	}
 	b.remove(x, i)
@@ -120,7 +123,7 @@ func (b *Book[R]) applyGap(op *Op, ref R) {
 }
 
 func (b *Book[R]) applyReceipt(op *Op, ref R) {
-	b.receipt(b.box(op.Channel), op.Seq, op.By, op.Time, op.Cause, b.notice(ref))
+	b.receipt(op.Channel, op.Seq, Told{op.By, op.Time, op.Cause}, op.Entered, ref)
 }
 
 func (b *Book[R]) applyKnown(kn *Known, segment uint32) {

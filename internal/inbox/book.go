@@ -133,7 +133,7 @@ func (b *Book[R]) insert(x *box[R], e entry[R]) {
 		b.gaps++
 	}
 	b.live += b.weight(&e)
-	if d := b.limits.deadline(e.meta); x.len() == 0 || d < x.due {
+	if d := b.deadline(&e); x.len() == 0 || d < x.due {
 		x.due = d
 	}
 	x.insert(e)

@@ -11,7 +11,7 @@ import (
 type entry[R comparable] struct {
 	seq    uint64
 	meta   meta
-	id     uint64 // of a message: the hash of its id
+	id     uint64 // of a message: the hash of its id; of a receipt: when it came here, ms
 	ref    R
 	size   uint32 // of a message: bytes of its payload
 	slot   uint32 // of a message: its id in known; of a receipt: the name of who confirmed
@@ -184,12 +184,12 @@ func (x *box[R]) setGap(seq uint64, g bachata.Gap) {
 }
 
 // deadline returns when e expires: a gap never does.
-func (l *Limits) deadline(m meta) int64 {
-	switch m.kind() {
+func (b *Book[R]) deadline(e *entry[R]) int64 {
+	switch e.meta.kind() {
 	case bachata.KindMessage:
-		return m.time() + l.Age
+		return e.meta.time() + b.limits.Age
 	case bachata.KindReceipt:
-		return m.time() + l.ReceiptAge
+		return int64(e.id) + b.limits.ReceiptAge
 	}
 	return math.MaxInt64
 }

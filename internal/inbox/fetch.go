@@ -9,9 +9,10 @@ type Found[R comparable] struct {
 	Ref  R
 	Size int // of a message: bytes of its payload
 
-	Cause Cause  // of a receipt
-	From  string // of a receipt: who confirmed
-	Time  int64  // of a receipt, ms
+	Cause   Cause  // of a receipt
+	From    string // of a receipt: who confirmed
+	Time    int64  // of a receipt, ms
+	Entered int64  // of a receipt: when it entered the inbox, ms
 
 	Gap bachata.Gap
 }
@@ -54,6 +55,7 @@ func (b *Book[R]) found(x *box[R], e *entry[R]) Found[R] {
 		f.Size = int(e.size)
 	case bachata.KindReceipt:
 		f.Cause, f.From, f.Time = e.meta.cause(), b.names.text(e.slot), e.meta.time()
+		f.Entered = int64(e.id)
 	default:
 		f.Gap = x.gap(e.seq)
 	}

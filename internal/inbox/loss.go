@@ -52,7 +52,7 @@ func (b *Book[R]) lose(x *box[R], now int64, ops *Ops, judge func(e *entry[R]) (
 			}
 			b.loseEntry(x, e, verdict, now, ops)
 			addLoss(&gap, verdict)
-			at = e.seq
+			at = e.seq + 1
 			before = 0
 		case open && at != 0:
 			g := x.gap(e.seq)
@@ -136,7 +136,7 @@ func (b *Book[R]) DecideExpire(channel string, now int64, all bool, ops *Ops) (m
 	messages, receipts := x.messages == 0, x.receipts == 0 // nothing more to find
 	b.lose(x, now, ops, func(e *entry[R]) (loss, bool) {
 		verdict := keep
-		d := b.limits.deadline(e.meta)
+		d := b.deadline(e)
 		switch e.meta.kind() {
 		case bachata.KindMessage:
 			if d <= now {

@@ -34,6 +34,7 @@ type Op struct {
 	Cause   Cause  // OpRemove; OpReceipt: what it tells
 	By      string // OpRemove, OpReceipt: who confirmed, or the channel that did not get it
 	Time    int64  // OpRemove, OpReceipt: when, ms
+	Entered int64  // OpReceipt: when it entered the inbox, ms
 	Receipt uint64 // OpRemove: the number of the receipt that goes to the origin; 0: none
 	Origin  string // OpRemove: where the receipt goes; for waking, not stored
 
@@ -131,8 +132,10 @@ func (o *Ops) Woken(list []string) []string {
 
 func (o *Ops) add(op Op) { o.List = append(o.List, op) }
 
-// number gives out the next sequence number of the store.
+// number gives out the next sequence number of the store. Messages and receipts have even numbers. The odd one after
+// each is for the gap that may stand in its place: whoever still holds the cursor of what was lost can't take the
+// gap by it.
 func (o *Ops) number(last uint64) uint64 {
-	o.next = max(o.next, last) + 1
+	o.next = (max(o.next, last) | 1) + 1
 	return o.next
 }

@@ -65,7 +65,7 @@ func (b *Book[R]) pick(x *box[R], key bachata.Key, visible uint64) *entry[R] {
 	es := x.entries()
 	for i := range es {
 		e := &es[i]
-		if e.id != id || e.narrow&mask != narrow || e.meta.has(flagMarked) {
+		if e.id != id || e.meta.kind() != bachata.KindMessage || e.narrow&mask != narrow || e.meta.has(flagMarked) {
 			continue
 		}
 		if e.seq > visible {

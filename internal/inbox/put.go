@@ -27,7 +27,7 @@ func (b *Book[R]) DecidePut(m *Message, channels []string, now int64, ops *Ops, 
 	deduped := !b.limits.Simple && !m.ID.IsZero()
 	if deduped {
 		if slot := b.known.lookup(&m.Key, now); slot != 0 {
-			b.repeat(slot, m, ops)
+			b.repeat(slot, m, now, ops)
 			for i := range res {
 				res[i] = bachata.Duplicate
 			}
@@ -63,7 +63,7 @@ func (b *Book[R]) DecidePut(m *Message, channels []string, now int64, ops *Ops, 
 }
 
 // repeat tells the origin once more what it was told about a message before.
-func (b *Book[R]) repeat(slot uint32, m *Message, ops *Ops) {
+func (b *Book[R]) repeat(slot uint32, m *Message, now int64, ops *Ops) {
 	if m.Origin == "" {
 		return
 	}
@@ -76,6 +76,7 @@ func (b *Book[R]) repeat(slot uint32, m *Message, ops *Ops) {
 			Cause:   Cause(t.word & 0xff),
 			By:      b.names.text(t.from),
 			Time:    int64(t.word >> 8),
+			Entered: now,
 			ID:      m.ID,
 			Dest:    m.Dest,
 		})
