@@ -28,10 +28,6 @@ func newStore(t testing.TB, o bachata.QueueOptions) *queuetest.Store {
 		fail atomic.Bool
 		rng  = rand.New(rand.NewPCG(1, 2))
 	)
-	segment := int64(128 << 10)
-	if o.InboxBytes > 4<<20 {
-		segment = 8 << 20
-	}
 	hook := func(op vfs.Op) error {
 		if fail.Load() {
 			return syscall.EIO
