@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 
 	"github.com/bachata-go/bachata"
 )
@@ -21,7 +22,8 @@ func writeBanner(w io.Writer, o *options, addr net.Addr, info bachata.Info, sign
 	case o.allowAnyone && !isLoopback(addr.String()):
 		who = "ANYONE who reaches this address, under any name: everybody can read everybody's messages"
 	}
-	fmt.Fprintf(w, "Bachata %s\n\n", version())
+	var text strings.Builder
+	fmt.Fprintf(&text, "Bachata %s\n\n", version())
 	for _, line := range [][2]string{
 		{"page", "http://" + host + "/"},
 		{"websocket", socket},
@@ -30,9 +32,11 @@ func writeBanner(w io.Writer, o *options, addr net.Addr, info bachata.Info, sign
 		{"accepted", "100 means: " + info.Level},
 		{"open to", who},
 	} {
-		fmt.Fprintf(w, "  %-10s %s\n", line[0], line[1])
+		fmt.Fprintf(&text, "  %-10s %s\n", line[0], line[1])
 	}
-	fmt.Fprint(w, "\nCtrl-C stops it.\n")
+	text.WriteString("\nCtrl-C stops it.\n")
+	// There is nobody to tell if this can't be written.
+	_, _ = io.WriteString(w, text.String())
 }
 
 // urlHost turns an address that was listened on into one that a browser can open.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/bachata-go/bachata/internal/browser"
+	"go.uber.org/goleak"
 )
 
 // shared is what the tests of this package share; the first that needs a part makes it.
@@ -68,6 +69,10 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
+	}
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
 	}
 	os.Exit(code)
 }
@@ -121,10 +126,14 @@ func (s *server) start() {
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		lines := bufio.NewScanner(stdout)
+		var page []string
 		for lines.Scan() {
 			s.note(&s.stdout, lines.Text())
 			if m := pageLine.FindStringSubmatch(lines.Text()); m != nil {
-				found <- m
+				page = m
+			}
+			if strings.HasPrefix(lines.Text(), "Ctrl-C") {
+				found <- page
 			}
 		}
 	})
