@@ -1,3 +1,5 @@
+//go:build unix
+
 package seglog_test
 
 import (
@@ -114,4 +116,63 @@ func cpuTime(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkOpen is the time to recover a log of a million records from the host's cache.
+func BenchmarkOpen(b *testing.B) {
+	o := seglog.Options{Dir: b.TempDir()}
+	l, err := seglog.Open(o, func(seglog.Pos, []byte) error { return nil })
+	if err != nil {
+		b.Fatal(err)
+	}
+	var last seglog.Ticket
+	for range 1_000_000 {
+		if _, last, err = l.Append(make([]byte, benchRecord), false); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := l.Wait(context.Background(), last); err != nil {
+		b.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		n := 0
+		l, err := seglog.Open(o, func(seglog.Pos, []byte) error { n++; return nil })
+		if err != nil || n != 1_000_000 {
+			b.Fatal(n, err)
+		}
+		b.StopTimer()
+		if err := l.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}
+
+// BenchmarkRead reads records that the host has in its cache.
+func BenchmarkRead(b *testing.B) {
+	l, err := seglog.Open(seglog.Options{Dir: b.TempDir()}, func(seglog.Pos, []byte) error { return nil })
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	pos := make([]seglog.Pos, 10_000)
+	var last seglog.Ticket
+	for i := range pos {
+		if pos[i], last, err = l.Append(make([]byte, benchRecord), false); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := l.Wait(context.Background(), last); err != nil {
+		b.Fatal(err)
+	}
+	buf := make([]byte, benchRecord+8)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if _, err := l.Read(pos[i%len(pos)], benchRecord, buf); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

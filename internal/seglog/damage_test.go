@@ -235,6 +235,18 @@ func TestReadFindsDamage(t *testing.T) {
 		}
 		flip()
 	}
+	// A disk that puts the right bytes in the wrong place.
+	moved := put(t, l, e.rec)
+	misplaced := make([]byte, 8+len(e.rec))
+	if _, err := f.ReadAt(misplaced, int64(e.pos.Offset)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(misplaced, int64(moved.pos.Offset)); err != nil {
+		t.Fatal(err)
+	}
+	if rec, err := l.Read(moved.pos, len(e.rec), nil); err == nil {
+		t.Errorf("Read of a misplaced record = %q, want an error", rec)
+	}
 	for _, n := range []int{-1, 0, len(e.rec) - 1, len(e.rec) + 1, 1 << 30} {
 		if rec, err := l.Read(e.pos, n, nil); err == nil {
 			t.Errorf("Read of %d bytes = %q, want an error", n, rec)

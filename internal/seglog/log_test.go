@@ -211,6 +211,9 @@ func TestConcurrentAppenders(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	if last == 0 || last != l.Synced() {
+		t.Errorf("OnSync was last called with %d, Synced() = %d", last, l.Synced())
+	}
 	closeLog(t, l)
 	_, got := open(t, o)
 	if len(got) != appenders*each {
@@ -255,6 +258,39 @@ func TestWait(t *testing.T) {
 	close(block)
 	if err := l.Wait(t.Context(), ticket); err != nil {
 		t.Errorf("Wait: %v", err)
+	}
+}
+
+// TestBatchesAreBounded has the writer stuck while more is appended than one batch shall hold.
+func TestBatchesAreBounded(t *testing.T) {
+	t.Parallel()
+	m := vfs.NewMem()
+	o := options(m)
+	o.SegmentBytes = 16 << 20
+	l, _ := open(t, o)
+	stuck := make(chan struct{})
+	m.OnOp(func(op vfs.Op) error {
+		if op.Kind == vfs.OpSync && strings.HasSuffix(op.Name, ".seg") {
+			<-stuck
+		}
+		return nil
+	})
+	batches := map[seglog.Ticket]int{}
+	for range 9 {
+		_, ticket, err := l.Append(make([]byte, 1<<20), true)
+		if err != nil {
+			t.Fatalf("Append: %v", err)
+		}
+		batches[ticket]++
+	}
+	close(stuck)
+	for ticket, n := range batches {
+		if n > 4 {
+			t.Errorf("batch %d has %d MiB, want 4 at most", ticket, n)
+		}
+		if err := l.Wait(t.Context(), ticket); err != nil {
+			t.Errorf("Wait: %v", err)
+		}
 	}
 }
 
