@@ -58,8 +58,9 @@ type Client struct {
 	backoff  time.Duration
 	seen     map[key]bool
 	told     map[receipt]bool
-	refusals map[string]int // by code
-	changed  chan struct{}  // closed when something changed that a waiter may wait for
+	refusals map[string]int    // by code
+	reasons  map[string]string // the last that came with each code
+	changed  chan struct{}     // closed when something changed that a waiter may wait for
 	waiters  bool
 }
 
@@ -92,6 +93,7 @@ func New(o Options) *Client {
 		seen:     make(map[key]bool),
 		told:     make(map[receipt]bool),
 		refusals: make(map[string]int),
+		reasons:  make(map[string]string),
 		changed:  make(chan struct{}),
 	}
 	c.dialer.Timeout = 5 * time.Second
@@ -211,56 +213,6 @@ func (c *Client) Mark(ctx context.Context) error {
 			c.seen[key{c.options.Channel, id}], c.told[receipt{id, c.options.Channel}], c.byID[id] == nil, err)
 	}
 	return nil
-}
-
-// Seen returns how many messages the application was given.
-func (c *Client) Seen() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.seen)
-}
-
-// Told returns of how many receipts the application was told.
-func (c *Client) Told() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.told)
-}
-
-// Dialed returns how many connections the client has tried to make.
-func (c *Client) Dialed() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.dialed
-}
-
-// Refusals returns how often the client was refused with code.
-func (c *Client) Refusals(code string) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.refusals[code]
-}
-
-// Await waits until ok, which is asked again whenever something came. It must not call the client.
-func (c *Client) await(ctx context.Context, ok func() bool) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.wait(ctx, ok)
-}
-
-// AwaitRefusal waits until the client was refused n times with code.
-func (c *Client) AwaitRefusal(ctx context.Context, code string, n int) error {
-	return c.await(ctx, func() bool { return c.refusals[code] >= n })
-}
-
-// AwaitSeen waits until the application was given n messages.
-func (c *Client) AwaitSeen(ctx context.Context, n int) error {
-	return c.await(ctx, func() bool { return len(c.seen) >= n })
-}
-
-// AwaitOpen waits until every socket is connected.
-func (c *Client) AwaitOpen(ctx context.Context) error {
-	return c.await(ctx, func() bool { return len(c.conns) == c.options.Sockets })
 }
 
 // Quiet records that nothing is open any more.

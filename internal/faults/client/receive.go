@@ -19,6 +19,7 @@ type frame struct {
 	Dest     string          `json:"dest"`
 	Dup      bool            `json:"dup"`
 	Code     string          `json:"code"`
+	Reason   string          `json:"reason"`
 	Dropped  int             `json:"dropped"`
 	Expired  int             `json:"expired"`
 	Receipts int             `json:"receipts"`
@@ -63,6 +64,7 @@ func (c *Client) receive(conn *conn, text []byte) error {
 	case "400":
 		record(history.Event{Kind: history.Refuse, ID: id, Reason: f.Code})
 		c.refusals[f.Code]++
+		c.reasons[f.Code] = f.Reason
 		switch f.Code {
 		case "unavailable":
 			c.late(id)
