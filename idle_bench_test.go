@@ -17,6 +17,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/bachata-go/bachata"
+	"github.com/bachata-go/bachata/memory"
 )
 
 const (
@@ -37,7 +38,8 @@ func BenchmarkIdle(b *testing.B) {
 }
 
 func measureIdle(b *testing.B) {
-	queue := idleQueue(b)
+	queue := memory.New(nil)
+	defer queue.Close()
 	center := bachata.NewCenter(queue, nil)
 	if err := center.AddRoute(bachata.Direct()); err != nil {
 		b.Fatal(err)
@@ -158,9 +160,4 @@ func idle(url string) error {
 		}
 	}()
 	return nil
-}
-
-func idleQueue(b *testing.B) bachata.Queue {
-	b.Helper()
-	return voidQueue{}
 }

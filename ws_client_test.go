@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -78,6 +79,32 @@ func newHandler(t *testing.T, o *bachata.Options, change func(h *bachata.Handler
 func serve(t *testing.T, o *bachata.Options, change func(h *bachata.Handler)) string {
 	t.Helper()
 	return listen(t, newHandler(t, o, change))
+}
+
+// drivers are the ways in which a connection is read: each serves as serve does.
+var drivers = map[string]func(t *testing.T, o *bachata.Options, change func(h *bachata.Handler)) string{
+	"polled": serve,
+	"parked": func(t *testing.T, o *bachata.Options, change func(h *bachata.Handler)) string {
+		h := newHandler(t, o, change)
+		h.Park()
+		return listen(t, h)
+	},
+	"TLS": func(t *testing.T, o *bachata.Options, change func(h *bachata.Handler)) string {
+		server := httptest.NewTLSServer(newHandler(t, o, change))
+		t.Cleanup(server.Close)
+		return "wss" + strings.TrimPrefix(server.URL, "https") + "/?channel=anna"
+	},
+}
+
+// onEach runs test for each driver.
+func onEach(t *testing.T, o *bachata.Options, test func(t *testing.T, url string)) {
+	t.Helper()
+	for name, serve := range drivers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, serve(t, o, nil))
+		})
+	}
 }
 
 func listen(t *testing.T, h http.Handler) string {
@@ -243,6 +270,9 @@ func (c *client) expectEnd() {
 		c.t.Fatalf("behind the close frame came %q, %v; want the end of the stream", b, err)
 	}
 }
+
+// trustTests accepts the certificate of httptest.
+var trustTests = &tls.Config{InsecureSkipVerify: true} // there is no name to check
 
 // eventually polls a condition that nothing announces.
 func eventually(t *testing.T, what string, ok func() bool) {

@@ -2,7 +2,6 @@ package bachata_test
 
 import (
 	"bytes"
-	"crypto/tls"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,15 +10,15 @@ import (
 	"github.com/bachata-go/bachata"
 )
 
-// trustTests accepts the certificate of httptest.
-var trustTests = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // there is no name to check
-
 func join(parts ...[]byte) []byte { return slices.Concat(parts...) }
 
 // What a client may send, and how it is answered (security.md, line 18: RFC 6455).
 func TestFrames(t *testing.T) {
 	t.Parallel()
-	url := serve(t, &bachata.Options{MaxMessage: 1000}, nil)
+	onEach(t, &bachata.Options{MaxMessage: 1000}, testFrames)
+}
+
+func testFrames(t *testing.T, url string) {
 	long := strings.Repeat("x", 900)
 	big := fmt.Sprintf(`{"id":"1","type":"direct","dest":"bob","data":"%s"}`, long)
 	tests := []struct {
@@ -61,7 +60,7 @@ func TestFrames(t *testing.T) {
 					c.write(test.in)
 				} else {
 					for i := range test.in {
-						c.write(test.in[i : i+1])
+						_, _ = c.Write(test.in[i : i+1]) // what is behind a close may find the connection closed
 					}
 				}
 				var got []string
@@ -88,7 +87,10 @@ func TestFrames(t *testing.T) {
 // What breaks RFC 6455 closes the connection, after what came before it was answered; others are served on.
 func TestBrokenFrames(t *testing.T) {
 	t.Parallel()
-	url := serve(t, &bachata.Options{MaxMessage: 1000}, nil)
+	onEach(t, &bachata.Options{MaxMessage: 1000}, testBrokenFrames)
+}
+
+func testBrokenFrames(t *testing.T, url string) {
 	unmasked := append([]byte{fin | text, byte(len(note))}, note...)
 	mask := "\x01\x02\x03\x04"
 	const (
@@ -171,7 +173,11 @@ func TestBrokenFrames(t *testing.T) {
 
 func TestManyMessagesInOneGo(t *testing.T) {
 	t.Parallel()
-	c := ready(t, serve(t, nil, nil))
+	onEach(t, nil, testManyMessages)
+}
+
+func testManyMessages(t *testing.T, url string) {
+	c := ready(t, url)
 	const n = 10_000
 	var in bytes.Buffer
 	for i := range n {
@@ -187,7 +193,10 @@ func TestManyMessagesInOneGo(t *testing.T) {
 
 func TestBigMessages(t *testing.T) {
 	t.Parallel()
-	url := serve(t, &bachata.Options{MaxMessage: 6 << 20}, nil)
+	onEach(t, &bachata.Options{MaxMessage: 6 << 20}, testBigMessages)
+}
+
+func testBigMessages(t *testing.T, url string) {
 	body := strings.Repeat("é", 5<<19) // 5 MiB
 	message := strings.Replace(note, "hi", body, 1)
 	inputs := map[string][]byte{"one frame": texts(message)}
