@@ -90,14 +90,15 @@ func (s *Server) Start() error {
 	return nil
 }
 
-// Ready waits until the server takes connections. That the process ends before is an error.
+// Ready waits until the server answers: it listens before it has opened its queue, and answers after. That the process
+// ends before is an error.
 func (s *Server) Ready(ctx context.Context) error {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if c, err := net.Dial("tcp", s.addr); err == nil {
+		if _, _, err := s.Health(ctx); err == nil {
 			s.record(history.Event{Kind: history.Ready})
-			return c.Close()
+			return nil
 		}
 		select {
 		case <-tick.C:
