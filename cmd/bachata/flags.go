@@ -57,68 +57,6 @@ type queueSpec struct {
 // String returns the spec as --queue takes it.
 func (q queueSpec) String() string { return q.kind + ":" + q.dir }
 
-// option is one flag of `bachata serve`, and the variable that stands for it.
-type option struct {
-	name, arg, def, help string
-	boolean              bool // may stand without a value
-	set                  func(o *options, value string) error
-}
-
-func (p option) env() string {
-	return envPrefix + strings.ToUpper(strings.ReplaceAll(p.name, "-", "_"))
-}
-
-// section is a part of the help text.
-type section struct {
-	title   string
-	options []option
-}
-
-// serveSections is the one list of options: parsing, help and tests are made from it.
-func serveSections() []section {
-	return []section{
-		{"Who may connect", []option{
-			{name: "listen", arg: "ADDRESS", def: "127.0.0.1:8000", set: setListen,
-				help: "Address and port to serve on. Port 0 takes any free one."},
-			{name: "open-channels", boolean: true, def: "on for loopback, unless tokens are asked for", set: setOpenChannels,
-				help: "Let everybody who can connect use any name, by ?channel=NAME. For trying out."},
-			{name: "allow-anyone-to-read-any-channel", boolean: true, def: "off",
-				set:  yesOrNo(func(o *options) *bool { return &o.allowAnyone }),
-				help: "Serve open channels on an address that others can reach. Whoever reaches it can read and confirm anybody's messages."},
-			{name: "jwt-secret-file", arg: "FILE", set: setFile(func(o *options) *string { return &o.jwtSecretFile }),
-				help: "Ask for a token (JWT) signed with this secret, by HS256. At least 32 bytes; a line end after them is left off. The token's \"sub\" is the user and the channel."},
-			{name: "jwt-public-key-file", arg: "FILE", set: setFile(func(o *options) *string { return &o.jwtPublicKeyFile }),
-				help: "Ask for a token signed with the private half of this PEM key, by RS256 (RSA key) or EdDSA (Ed25519 key)."},
-		}},
-		{"Where messages are kept", []option{
-			{name: "queue", arg: "QUEUE", def: "disk:bachata-data", set: setQueue,
-				help: "\"disk:DIR\" keeps messages in a folder, \"memory:\" until the server ends."},
-			{name: "simple", boolean: true, def: "off", set: yesOrNo(func(o *options) *bool { return &o.simple }),
-				help: "Hand each message out once: no receipts, and no recognizing of messages sent twice."},
-			{name: "dedupe", arg: "DURATION", def: "1h", help: "How long a message sent again is known to be the same one. 2m to 7d.",
-				set: durationBetween(func(o *options) *time.Duration { return &o.dedupe }, 2*time.Minute, 7*24*time.Hour)},
-			{name: "inbox-messages", arg: "N", def: "10000", help: "How many undelivered messages a channel may hold; past it senders are refused.",
-				set: countBetween(func(o *options) *int { return &o.inboxMessages }, 1, 100_000_000)},
-			{name: "inbox-bytes", arg: "SIZE", def: "64MiB", help: "How many bytes of them.",
-				set: sizeBetween(func(o *options) *int { return &o.inboxBytes }, 1<<10, 1<<40)},
-			{name: "inbox-age", arg: "DURATION", def: "30d", help: "How long a message waits for its receiver; then both sides are told.",
-				set: durationBetween(func(o *options) *time.Duration { return &o.inboxAge }, time.Minute, 3650*24*time.Hour)},
-		}},
-		{"Limits of one connection", []option{
-			{name: "max-message", arg: "SIZE", def: "64KiB", help: "Largest message.",
-				set: sizeBetween(func(o *options) *int { return &o.maxMessage }, 1<<10, 16<<20)},
-			{name: "window-messages", arg: "N", def: "1000", help: "How many messages may be on their way to a client that has not confirmed them.",
-				set: countBetween(func(o *options) *int { return &o.windowMessages }, 1, 1_000_000)},
-			{name: "window-bytes", arg: "SIZE", def: "4MiB", help: "How many bytes of them; one larger message goes alone.",
-				set: sizeBetween(func(o *options) *int { return &o.windowBytes }, 1<<10, 1<<30)},
-		}},
-		{"Logging", []option{
-			{name: "log", arg: "LEVEL[,FORMAT]", def: "info", set: setLog,
-				help: "debug, info, warn, error or off; text or json, as in info,json. Messages and tokens are never logged."},
-		}},
-	}
-}
-
 // optionError says which flag or variable has a value that can't be used.
 type optionError struct {
 	source string // "--listen" or "BACHATA_LISTEN"

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/bachata-go/bachata/internal/browser"
+	"github.com/golang-jwt/jwt/v5"
 )
 
 func TestPageShowsTicks(t *testing.T) {
@@ -233,4 +234,101 @@ func TestPageKeyboard(t *testing.T) {
 	if len(unlabeled) > 0 {
 		t.Errorf("controls without a label: %q", unlabeled)
 	}
+}
+
+func TestPageSignsInWithAToken(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "--queue", "memory:", "--jwt-secret-file", secretFile(t))
+	anna := newPerson(t, "anna")
+	anna.goTo(s.url)
+	anna.waits("the form for a token", `return document.querySelector("#by-name").hidden && !document.querySelector("#by-token").hidden`)
+	anna.types("#token", "no token")
+	anna.clicks("button.primary")
+	anna.waits("being told", `return document.querySelector("#sign-in-error").textContent.includes("no token")`)
+
+	good := token(t, jwt.MapClaims{"sub": "anna"})
+	anna.evals(nil, `document.querySelector("#token").value = arguments[0]`, good[:len(good)-4]+"AAAA")
+	anna.clicks("button.primary")
+	anna.waits("being told why", `return document.querySelector("#banner-text").textContent.includes("not signed")`)
+	anna.snap("token-refused")
+	anna.clicks("#banner-action")
+	anna.waits("the form", `return !document.querySelector("#sign-in").hidden`)
+	anna.evals(nil, `document.querySelector("#token").value = arguments[0]`, good)
+	anna.clicks("button.primary")
+	anna.connected()
+	anna.talksTo("anna") // a note to oneself
+	anna.says("a note")
+	anna.seesState("a note", "delivered")
+	if got := anna.texts(); len(got) != 1 {
+		t.Errorf("a note to oneself stands there as %q, want it once", got)
+	}
+	anna.must("reload", anna.window.Reload(within(t, stepTimeout)))
+	anna.connected()
+	anna.sees("a note")
+	var kept bool
+	anna.evals(&kept, `return JSON.stringify(Object.entries(localStorage)).includes(arguments[0])`, good)
+	if kept {
+		t.Error("the token is kept longer than the tab")
+	}
+}
+
+// What a newcomer sees: three who wrote, one conversation open, in light and in dark, at a desk and on a phone.
+func TestPageLooks(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "--queue", "disk:"+t.TempDir())
+	anna, bob := newPerson(t, "Anna"), newPerson(t, "Bob")
+	for _, p := range []*person{anna, bob} {
+		p.must("set the screen", p.window.Screen(within(t, stepTimeout), 1120, 720, 2, false))
+	}
+	anna.goTo(s.url)
+	anna.waits("the form", `return !document.querySelector("#sign-in").hidden`)
+	anna.snap("sign-in")
+	anna.signIn(s.url)
+	anna.snap("empty")
+	anna.talksTo("Dario")
+	anna.says("The room is booked for Thursday, seven o'clock")
+	for _, hello := range [][2]string{{"Carla", "Did you get the tickets?"}, {"Mei", "See you tomorrow 👋"}} {
+		c := dial(t, s, "?channel="+hello[0], nil)
+		c.send(`{"id":"1","type":"direct","dest":"Anna","data":{"text":"` + hello[1] + `"}}`)
+		c.waitsFor(100)
+	}
+	bob.signIn(s.url)
+	bob.talksTo("Anna")
+	anna.talksTo("Bob")
+	for _, line := range []struct {
+		who  *person
+		text string
+	}{
+		{bob, "Hi Anna! Are you coming to the lesson tonight?"},
+		{anna, "Yes, but my train is late"},
+		{anna, "Could you keep a place for me?"},
+		{bob, "Of course. We start with the basic step and a turn, so you won't miss much."},
+		{bob, "💃"},
+		{anna, "Great, thank you!"},
+		{bob, "I lose the network in the tunnel, just write, I get it afterwards"},
+	} {
+		line.who.says(line.text)
+		line.who.seesState(line.text, "delivered")
+	}
+	bob.goTo("about:blank")
+	anna.says("Perfect. I'm at the station now")
+	anna.says("Ten minutes!")
+	anna.seesState("Ten minutes!", "accepted")
+	anna.waits("two unread conversations", `return document.querySelectorAll("#talks .count").length === 2`)
+	for _, look := range []struct {
+		name          string
+		width, height int
+		dark          bool
+	}{
+		{"screenshot", 1120, 720, false},
+		{"screenshot-dark", 1120, 720, true},
+		{"phone-light", 375, 740, false},
+	} {
+		anna.must("set the screen", anna.window.Screen(within(t, stepTimeout), look.width, look.height, 2, look.dark))
+		anna.waits("the layout", `return innerWidth === arguments[0]`, look.width)
+		anna.evals(nil, `document.activeElement.blur(); document.querySelector("#log").scrollTop = 1e6`)
+		anna.snap(look.name)
+		anna.waits("everything to fit", `return document.documentElement.scrollWidth <= innerWidth`)
+	}
+	anna.hasNoProblems()
 }

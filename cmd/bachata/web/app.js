@@ -120,6 +120,7 @@ function nameOfToken(token) {
 function checkName(name) {
   const size = new TextEncoder().encode(name).length;
   if (size === 0) return "Please type a name.";
+  if (!name.isWellFormed()) return "That name holds half a character.";
   if (size > NAME_MOST) return `That is too long: a name has at most ${NAME_MOST} bytes.`;
   return "";
 }

@@ -1,21 +1,24 @@
 // The client side of the protocol (PROTOCOL.md): a WebSocket that comes back by itself, an outbox that a reload does not
 // lose, and every message shown once. It knows nothing of how messages are shown.
 
+import { newID, parse } from "./frame.js";
+
 const PING_AFTER = 25_000; // ms of silence before the server is asked whether it is there
 const PONG_WITHIN = 10_000; // ms that its answer may take
 const READY_WITHIN = 15_000; // ms from connecting to the server's 1000
 const RETRY_FIRST = 400; // ms; doubled with each attempt, up to RETRY_MOST
 const RETRY_MOST = 30_000;
 const RETRY_CALM = 30_000; // ms, after the server said that it was too much
+const STEADY = 5_000; // ms after which a connection counts as one that held
 const BATCH_WITHIN = 15; // ms in which incoming messages are gathered: one save and one 200 for all of them
 const BATCH_MOST = 200; // messages of one batch, and ids of one 200
 const SEEN_MOST = 5_000; // ids that are remembered to show a repeated message once
 
 // Close codes after which coming back by itself would not help.
 const FINAL = new Map([
-  [4401, "The server did not accept your sign-in, or it has run out."],
-  [4403, "The server does not let you use this name."],
-  [4409, "This connection was ended because another one took its place."],
+  [4401, "The server did not accept your sign-in, or it has run out"],
+  [4403, "The server does not let you use this name"],
+  [4409, "This connection was ended because another one took its place"],
 ]);
 // What to say of the others.
 const PASSING = new Map([
@@ -25,34 +28,13 @@ const PASSING = new Map([
   [4429, "That was too much at once. The server asked for a pause."],
 ]);
 
-// newID makes an id for a message. A page that is served over plain HTTP to another machine has no randomUUID.
-export function newID() {
-  if (crypto.randomUUID) return crypto.randomUUID();
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6] & 0x0f) | 0x40;
-  bytes[8] = (bytes[8] & 0x3f) | 0x80;
-  const hex = Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
-}
-
-// parse reads a frame. A number id is kept as text, spelled as it came where the browser tells that: 1.10 is another id
-// than 1.1.
-function parse(text) {
-  const spelled = new Map();
-  const frame = JSON.parse(text, function (key, value, context) {
-    if (key === "id" && typeof value === "number") spelled.set(this, context?.source ?? String(value));
-    return value;
-  });
-  if (spelled.has(frame)) frame.id = spelled.get(frame);
-  return frame;
-}
-
 // Client keeps one name connected. The shelf keeps its outbox: load() gives the list, change(fn) replaces it by fn(list).
 // on.messages(list) shows and stores what came and returns false if it could not be stored, so that it is not confirmed.
 export class Client {
   #socket = null;
   #ready = false;
   #leaving = false; // the server said that it goes away: nothing new is sent to it
+  #readyAt = 0;
   #attempt = 0;
   #retryAt = 0;
   #timers = {};
@@ -126,7 +108,7 @@ export class Client {
       socket = new WebSocket(this.url, this.protocols);
     } catch {
       // Text that no subprotocol may hold was pasted as a token.
-      this.#setState({ name: "stopped", code: 4401, reason: FINAL.get(4401) });
+      this.#setState({ name: "stopped", code: 4401, reason: `${FINAL.get(4401)}.` });
       return;
     }
     this.#socket = socket;
@@ -151,12 +133,14 @@ export class Client {
   }
 
   #closed(code, reason) {
+    // One that ends again at once is not tried faster than one that can't be reached.
+    if (this.#ready && Date.now() - this.#readyAt > STEADY) this.#attempt = 0;
     this.#socket = null;
     this.#ready = false;
     for (const name of ["watch", "resend", "leave"]) this.#clear(name);
     if (code === 1009) this.#refuseLargest();
     if (FINAL.has(code)) {
-      this.#setState({ name: "stopped", code, reason: FINAL.get(code) + (reason ? ` (${reason})` : "") });
+      this.#setState({ name: "stopped", code, reason: `${FINAL.get(code)}${reason ? ": " + reason : ""}.` });
       return;
     }
     let delay = Math.min(RETRY_MOST, RETRY_FIRST * 2 ** this.#attempt) * (0.5 + Math.random() / 2);
@@ -233,7 +217,7 @@ export class Client {
 
   #welcome(frame) {
     this.#ready = true;
-    this.#attempt = 0;
+    this.#readyAt = Date.now();
     this.#heard();
     if (frame.max > 0) this.#max = frame.max;
     this.#setState({ name: "online", as: frame.from, receipts: frame.dedupe !== undefined });
@@ -315,6 +299,8 @@ export class Client {
   }
 
   #ping() {
+    // Another tab of this name may have left something behind.
+    this.flush();
     this.#socket.send('{"type":1001}');
     this.#timer("watch", PONG_WITHIN, () => this.#drop());
   }

@@ -30,6 +30,7 @@ export class Shelf {
   #prefix;
   #talks = new Map(); // peer to { peer, read, messages }
   #peerOf = new Map(); // id of a message of ours to its peer
+  #unsaved = null; // the outbox, while the browser has no room for it
 
   // changed(peer) is called after every change of a conversation, whichever tab made it.
   constructor(name, changed) {
@@ -55,14 +56,15 @@ export class Shelf {
 
   // load returns the outbox: what the server has not answered yet, in the order of sending.
   load() {
-    return readJSON(this.#prefix + "outbox") ?? [];
+    return this.#unsaved ?? readJSON(this.#prefix + "outbox") ?? [];
   }
 
   // change replaces the outbox by what fn makes of it.
   change(fn) {
     const before = this.load();
     const after = fn(before);
-    if (after.length !== before.length) this.#write(this.#prefix + "outbox", JSON.stringify(after));
+    if (after.length === before.length) return;
+    this.#unsaved = this.#write(this.#prefix + "outbox", JSON.stringify(after)) ? null : after;
   }
 
   // talks returns the conversations, the latest first.
@@ -114,7 +116,7 @@ export class Shelf {
   }
 
   #key(peer) {
-    return this.#prefix + "with/" + encodeURIComponent(peer);
+    return this.#prefix + "with/" + encodeURIComponent(peer.toWellFormed());
   }
 
   // read brings what is stored of a conversation together with what this tab knows.

@@ -1,33 +1,10 @@
 // What is seen. All text of users goes through textContent, so that it can't become anything but text.
-import { unread, messageKey } from "./shelf.js";
+import { make, mark, paint } from "./element.js";
+import { messageKey, unread } from "./shelf.js";
+import { clock, dayName, shortTime } from "./when.js";
 
 const $ = (id) => document.getElementById(id);
 const GROUP_WITHIN = 5 * 60_000; // ms between messages that stand together
-const MARKS = {
-  queued: ["i-clock", "waits to be sent"],
-  accepted: ["i-tick", "accepted"],
-  delivered: ["i-ticks", "delivered"],
-  refused: ["i-alert", "not delivered"],
-};
-
-// make builds an element; a string among the children is text.
-function make(tag, attributes, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes ?? {})) {
-    if (value !== undefined && value !== false) element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
-
-function icon(id, className) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-  use.setAttribute("href", "#" + id);
-  if (className) svg.setAttribute("class", className);
-  svg.append(use);
-  return svg;
-}
 
 export class View {
   on = {};
@@ -107,6 +84,7 @@ export class View {
       stopped: "Not connected",
     }[state.name];
     if (state.name === "online") $("banner").hidden = true;
+    if (state.name === "connecting" && !$("banner").hidden) this.#banner("Trying to reach the server…", "Try now", "waiting");
     if (state.name === "stopped") this.#banner(state.reason, state.code === 4409 ? "Connect here" : "Sign in again", "stopped");
     if (state.name === "waiting") {
       const tell = () => {
@@ -202,9 +180,7 @@ export class View {
         if (message.mine) added = Infinity;
         else added++;
       } else if (row.state !== message.state) {
-        const item = this.#item(message, row.item.classList.contains("first"));
-        row.item.replaceWith(item);
-        this.#rows.set(key, { item, state: message.state });
+        this.#changeRow(key, row, message);
       }
     }
     log.removeAttribute("aria-busy");
@@ -223,6 +199,18 @@ export class View {
     $("messages").append(item);
     this.#rows.set(key, { item, state: message.state });
     if (message.state !== "withdrawn") this.#last = message;
+  }
+
+  // changeRow changes the mark alone where it can, so that a reader of the screen hears "delivered", and not all again.
+  #changeRow(key, row, message) {
+    if (message.state === "accepted" || message.state === "delivered") {
+      row.state = row.item.dataset.state = message.state;
+      row.item.querySelector(".meta .mark").replaceWith(mark(message.state));
+      return;
+    }
+    const item = this.#item(message, row.item.classList.contains("first"));
+    row.item.replaceWith(item);
+    this.#rows.set(key, { item, state: message.state });
   }
 
   #item(message, first) {
@@ -302,42 +290,4 @@ export class View {
     $("toasts").append(note);
     setTimeout(() => note.remove(), 12_000);
   }
-}
-
-function mark(state) {
-  const [id, label] = MARKS[state] ?? MARKS.queued;
-  const svg = icon(id, state === "delivered" ? "mark done" : "mark");
-  svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", label);
-  return svg;
-}
-
-// paint fills an avatar: the first letter of a name, on a color that the name always has.
-function paint(element, name) {
-  let hash = 0;
-  for (const c of name) hash = (hash * 31 + c.codePointAt(0)) >>> 0;
-  element.dataset.hue = hash % 8;
-  element.textContent = ([...name][0] ?? "•").toUpperCase();
-  return element;
-}
-
-const clock = (at) => new Date(at).toLocaleTimeString([], { timeStyle: "short" });
-
-function daysAgo(at) {
-  const midnight = (t) => new Date(t).setHours(0, 0, 0, 0);
-  return Math.round((midnight(Date.now()) - midnight(at)) / 86_400_000);
-}
-
-function dayName(at) {
-  const ago = daysAgo(at);
-  if (ago === 0) return "Today";
-  if (ago === 1) return "Yesterday";
-  return new Date(at).toLocaleDateString([], { weekday: "long", day: "numeric", month: "long" });
-}
-
-function shortTime(at) {
-  const ago = daysAgo(at);
-  if (ago === 0) return clock(at);
-  if (ago < 7) return new Date(at).toLocaleDateString([], { weekday: "short" });
-  return new Date(at).toLocaleDateString([], { day: "numeric", month: "short" });
 }
