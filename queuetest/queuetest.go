@@ -54,6 +54,9 @@ type Store struct {
 	Fail func()
 	// Advance turns the queue's clock forward. Default: the clock that New was given is turned.
 	Advance func(d time.Duration)
+	// Dir is a folder on the disk that the queue writes to, if it writes to one. The benchmarks measure in it what the
+	// disk allows, with files of their own, and compare.
+	Dir string
 	// Now reads the clock that the queue stamps receipts with. Default: the clock that New was given.
 	Now func() time.Time
 }
