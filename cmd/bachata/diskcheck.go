@@ -45,7 +45,7 @@ func diskCheck(dir string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "bachata: %v\n", err)
 		return exitFailed
 	}
-	fmt.Fprintf(stdout, "%s: %d files, %d good records, %s\n", dir, report.Segments, report.Records, approximately(report.Bytes))
+	fmt.Fprintf(stdout, "%s: files in use: %d, good records: %d, %s\n", dir, report.Segments, report.Records, approximately(report.Bytes))
 	fmt.Fprintf(stdout, "waiting: %d messages, %d receipts, %d gap notices; remembered: %d ids\n",
 		report.Messages, report.Receipts, report.Gaps, report.Remembered)
 	if report.Torn != nil {
