@@ -59,7 +59,6 @@ type Queue struct {
 	stop         chan struct{}
 	work         sync.WaitGroup
 	closed       sync.Once
-	closeErr     error
 }
 
 var _ bachata.Queue = (*Queue)(nil)
@@ -169,16 +168,17 @@ func (q *Queue) Info() bachata.Info {
 }
 
 // Close writes what was handed over, waits for it, and gives the directory free. It returns the error that stopped the
-// queue, if one did. It may be called twice.
+// queue, if one did. Called again it does nothing and returns nil.
 func (q *Queue) Close() error {
+	var err error
 	q.closed.Do(func() {
 		q.engine.Shut()
 		close(q.stop)
 		q.work.Wait()
-		if err := q.store.log.Close(); err != nil {
-			q.closeErr = fmt.Errorf("close queue: %w", err)
+		if err = q.store.log.Close(); err != nil {
+			err = fmt.Errorf("close queue: %w", err)
 		}
 		q.engine.Done()
 	})
-	return q.closeErr
+	return err
 }

@@ -16,9 +16,6 @@ const (
 	reclaimEvery = time.Second
 	// keepSegments are never given back, besides twice what is needed.
 	keepSegments = 3
-	// urgentPart of a segment may be copied into the room that is kept for pops, if that gives a segment back to a
-	// full disk.
-	urgentPart = 16
 	// inboxesAtOnce and idsAtOnce are how many are looked at before the lock is let go.
 	inboxesAtOnce = 32
 	idsAtOnce     = 2048
@@ -95,7 +92,7 @@ type forwarder struct {
 	q       *Queue
 	segment uint32
 	needed  []inbox.Needed[ref]
-	urgent  bool
+	urgent  bool // may use the room that is kept for pops: three quarters of it at most, to give a full disk a segment back
 	decoder decoder
 	ops     inbox.Ops
 	moves   []move
@@ -123,14 +120,37 @@ func (f *forwarder) find() {
 		})
 	}
 	slices.SortFunc(f.needed, func(a, b inbox.Needed[ref]) int { return int(int64(a.Ref.offset) - int64(b.Ref.offset)) })
-	bytes, last := int64(0), ref{}
+	if f.q.full() {
+		f.urgent = 4*f.cost() <= 3*f.q.room()
+	}
+}
+
+// cost estimates how many bytes it takes to state anew what is needed of the segment.
+func (f *forwarder) cost() (bytes int64) {
+	last := ref{}
 	for i := range f.needed {
-		if r := f.needed[i].Ref; r != last {
-			bytes += int64(r.size) + recordOverhead
-			last = r
+		switch n := &f.needed[i]; {
+		case n.Kind != bachata.KindMessage:
+			bytes += inbox.NoticeBytes
+		case n.Ref != last:
+			bytes += int64(n.Ref.size) + recordOverhead
+			last = n.Ref
 		}
 	}
-	f.urgent = bytes <= f.q.segmentBytes/urgentPart
+	for at := uint32(1); at != 0; {
+		f.q.engine.With(func(b *inbox.Book[ref]) {
+			var count int
+			count, at = b.CountRemembered(f.segment, at, idsAtOnce)
+			bytes += int64(count) * inbox.RememberedBytes
+		})
+	}
+	return bytes
+}
+
+// room returns how many bytes can be written to the segment that is being filled.
+func (q *Queue) room() int64 {
+	segments := q.store.log.Segments()
+	return q.segmentBytes - segments[len(segments)-1].Bytes
 }
 
 // entries copies what find has found, and moves the references once the copies are safe.

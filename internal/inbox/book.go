@@ -50,10 +50,16 @@ func (b *Book[R]) Last() uint64 { return b.seq }
 // Entries returns how many entries all inboxes hold.
 func (b *Book[R]) Entries() int { return b.entries }
 
+// Estimates of what a copy takes in a store.
+const (
+	NoticeBytes     = 128 // a receipt or a gap
+	RememberedBytes = 64  // an id
+)
+
 // Live estimates how many bytes of the store are still needed: what the messages keep, and what a copy of each
 // receipt, gap and remembered id would take.
 func (b *Book[R]) Live() int64 {
-	return b.live + 128*int64(b.receipts) + 64*int64(b.gaps) + 64*int64(b.known.settled)
+	return b.live + NoticeBytes*int64(b.receipts+b.gaps) + RememberedBytes*int64(b.known.settled)
 }
 
 // Stats counts what a Book holds.

@@ -10,6 +10,7 @@ type Needed[R comparable] struct {
 	Channel string
 	Seq     uint64
 	Ref     R
+	Kind    bachata.Kind
 }
 
 // Needed adds to list the entries of channel whose reference is one that in says yes to.
@@ -21,7 +22,7 @@ func (b *Book[R]) Needed(list []Needed[R], channel string, in func(ref R) bool) 
 	es := x.entries()
 	for i := range es {
 		if e := &es[i]; in(e.ref) {
-			list = append(list, Needed[R]{x.name, e.seq, e.ref})
+			list = append(list, Needed[R]{x.name, e.seq, e.ref, e.meta.kind()})
 		}
 	}
 	return list
@@ -87,6 +88,20 @@ func (b *Book[R]) Remembered(segment uint32, now int64, from uint32, steps int, 
 		ops.add(Op{Kind: OpKnown, Known: kn})
 	}
 	return 0
+}
+
+// CountRemembered counts what Remembered would add, going on in the same way.
+func (b *Book[R]) CountRemembered(segment, from uint32, steps int) (count int, next uint32) {
+	k := &b.known
+	for i := max(from, 1); i < k.slots.next; i++ {
+		if steps--; steps < 0 {
+			return count, i
+		}
+		if s := k.slots.at(i); s.home == segment && s.word != 0 {
+			count++
+		}
+	}
+	return count, 0
 }
 
 // Rehome notes that what Remembered added is stated in segment.

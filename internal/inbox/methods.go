@@ -222,6 +222,10 @@ func (e *Engine[R]) Watch(channel string, wake func(bachata.Wake)) (stop func(),
 	if err := e.enter(context.Background()); err != nil {
 		return nil, err
 	}
+	if err := e.backend.Err(); err != nil {
+		e.leave()
+		return nil, err
+	}
 	e.book.Pin(channel)
 	e.leave()
 	remove := e.watchers.Add(channel, wake)
