@@ -57,13 +57,13 @@ func (l *Log) AppendAll(recs [][]byte, urgent bool, pos []Pos) (Ticket, error) {
 // Wait returns nil once what was appended under the ticket is safe. If ctx ends first its error is returned, and the
 // record may become safe or not. An error that wraps ErrFailed says that it is not known to be safe.
 func (l *Log) Wait(ctx context.Context, t Ticket) error {
-	if uint64(t) <= l.synced.Load() {
+	if uint64(t) <= l.told.Load() {
 		return nil
 	}
 	b := l.ring[t%ringSize].Load()
 	if b == nil || b.number != uint64(t) {
-		// A later batch has taken the slot, which it can only when this one is safe.
-		if uint64(t) <= l.synced.Load() {
+		// A later batch has taken the slot, which it can only when this one was safe long ago.
+		if uint64(t) <= l.told.Load() {
 			return nil
 		}
 		return fmt.Errorf("seglog: ticket %d was never given out", t)
@@ -111,6 +111,7 @@ func (l *Log) place(need int64, urgent bool) error {
 			continue
 		}
 		if l.full != nil {
+			l.refused = true
 			return l.full
 		}
 		l.room.Wait()

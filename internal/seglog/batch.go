@@ -51,6 +51,7 @@ func (l *Log) write() {
 		if l.options.OnSync != nil {
 			l.options.OnSync(Ticket(b.number))
 		}
+		l.told.Store(b.number)
 		b.finish(nil)
 		l.recycle(b)
 		// Those who were woken append first, so that the next batch holds more than the first of them has to say: with 64

@@ -192,6 +192,26 @@ func TestFullDiskAtWrite(t *testing.T) {
 	wantEntries(t, got, want)
 }
 
+// TestFullForLargeRecords wants Err to agree with Append: what was refused once is not well.
+func TestFullForLargeRecords(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		_, l := limited(t, 1)
+		synctest.Wait()
+		if err := l.Err(); err != nil {
+			t.Errorf("Err with most of a segment left: %v", err)
+		}
+		if _, _, err := l.Append(make([]byte, l.MaxRecord()), false); !errors.Is(err, seglog.ErrFull) {
+			t.Errorf("Append: %v, want ErrFull", err)
+		}
+		if err := l.Err(); !errors.Is(err, seglog.ErrFull) {
+			t.Errorf("Err after a refusal: %v, want ErrFull", err)
+		}
+		put(t, l, []byte("small"))
+		closeLog(t, l)
+	})
+}
+
 func TestOpenOnFullDisk(t *testing.T) {
 	t.Parallel()
 	m := vfs.NewMem()

@@ -39,8 +39,9 @@ type Options struct {
 	// SegmentBytes is the size of the segments that are made from now on: a multiple of 4 KiB, 4 KiB to 2 GiB,
 	// default 64 MiB. A record, or the records of one AppendAll, must fit into one.
 	SegmentBytes int64
-	// OnSync is called after each sync with the last ticket that is safe now, before those who wait for it go on.
-	// It is called from the goroutine that writes: it must be quick and must call neither Append nor Close.
+	// OnSync is called after each sync with the last ticket that is safe now, which Synced returns by then, and before
+	// Wait returns to those who wait for it. It is called from the goroutine that writes: it must be quick and must
+	// call neither Append nor Close.
 	OnSync func(Ticket)
 	Logger *slog.Logger // default: silence
 }
@@ -63,6 +64,7 @@ type Log struct {
 	id      storeID
 
 	synced   atomic.Uint64 // number of the last batch that is safe
+	told     atomic.Uint64 // number of the last that OnSync was called for; never ahead of synced
 	headed   atomic.Uint32 // the last segment whose header is safe; those before it are sealed
 	ring     [ringSize]atomic.Pointer[batch]
 	segments atomic.Pointer[[]*segment] // oldest first, the active one last; replaced under mu
@@ -79,6 +81,7 @@ type Log struct {
 	offset  int64     // in active: the end of what was appended
 	spare   *segment  // the next segment, prepared
 	full    error     // why there is no spare; nil while that is being worked on
+	refused bool      // something was, because of that
 	failed  error     // why nothing is written any more
 	closing bool
 	clean   bool // the last batch is the mark of a clean close
@@ -142,7 +145,7 @@ func (l *Log) Err() error {
 	if err := l.refusal(); err != nil {
 		return err
 	}
-	if l.full != nil && l.spare == nil && l.free() < l.reserve()+batchHeaderBytes+recordBytes(1) {
+	if l.full != nil && (l.refused || l.free() < l.reserve()+batchHeaderBytes+recordBytes(1)) {
 		return l.full
 	}
 	return nil
@@ -190,6 +193,7 @@ func (l *Log) markClean() error {
 		return l.failed
 	}
 	l.synced.Store(b.number)
+	l.told.Store(b.number)
 	return nil
 }
 

@@ -153,7 +153,7 @@ func (l *Log) setSpare(s *segment) {
 	if l.full != nil {
 		l.options.Logger.Info("log has room again", "dir", l.options.Dir)
 	}
-	l.spare, l.full = s, nil
+	l.spare, l.full, l.refused = s, nil, false
 	l.room.Broadcast()
 }
 

@@ -212,6 +212,7 @@ func (l *Log) rewrite(s *segment, last, end int64) error {
 func (l *Log) settle(unused []*segment) error {
 	segments := *l.segments.Load()
 	l.synced.Store(l.next - 1)
+	l.told.Store(l.next - 1)
 	if n := len(segments); n > 0 {
 		l.active = segments[n-1]
 		l.headed.Store(l.active.id)
