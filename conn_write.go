@@ -122,6 +122,9 @@ func (c *conn) flush() {
 	if !c.dead {
 		_ = c.net.SetWriteDeadline(time.Time{})
 	}
+	if c.timer != nil && !c.closed {
+		c.timer.Reset(c.h.CloseTimeout) // the client has only now been sent the close frame
+	}
 	c.settle()
 }
 

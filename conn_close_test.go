@@ -1,0 +1,191 @@
+package bachata_test
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/bachata-go/bachata"
+)
+
+// sessionOf serves, and opens a connection of which it returns both ends.
+func sessionOf(t *testing.T, serve func(*testing.T, *bachata.Options, func(*bachata.Handler)) string, change func(h *bachata.Handler)) (*client, *bachata.Session, <-chan bool) {
+	t.Helper()
+	sessions, closed := make(chan *bachata.Session, 1), make(chan bool, 1)
+	url := serve(t, nil, func(h *bachata.Handler) {
+		h.OnOpen = func(s *bachata.Session) { sessions <- s }
+		h.OnClose = func(*bachata.Session) { closed <- true }
+		if change != nil {
+			change(h)
+		}
+	})
+	c := ready(t, url)
+	return c, <-sessions, closed
+}
+
+func TestCloseFromTheServer(t *testing.T) {
+	t.Parallel()
+	for name, serve := range drivers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, s, closed := sessionOf(t, serve, nil)
+			c.write(texts(note))
+			if got := c.text(); got != accepted {
+				t.Errorf("answered %s, want %s", got, accepted)
+			}
+			s.Close(bachata.CloseTooMuch, "slow down")
+			s.Close(bachata.CloseNormal, "again")
+			c.write(texts(note)) // is not taken any more
+			if reason := c.expectClose(bachata.CloseTooMuch); reason != "slow down" {
+				t.Errorf("the reason is %q, want slow down", reason)
+			}
+			c.expectEnd()
+			<-closed
+			s.Close(bachata.CloseNormal, "and again")
+			s.Detach()
+		})
+	}
+}
+
+// A client that does not answer the close frame is cut.
+func TestUnansweredClose(t *testing.T) {
+	t.Parallel()
+	for name, serve := range drivers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, s, closed := sessionOf(t, serve, func(h *bachata.Handler) { h.CloseTimeout = 10 * time.Millisecond })
+			s.Close(bachata.CloseNormal, "")
+			<-closed
+			c.expectClose(bachata.CloseNormal)
+			if _, _, err := c.read(); err == nil {
+				t.Error("the connection is still open")
+			}
+		})
+	}
+}
+
+// Nor is one waited for that broke the protocol and then stays.
+func TestUnansweredFault(t *testing.T) {
+	t.Parallel()
+	for name, serve := range drivers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, _, closed := sessionOf(t, serve, func(h *bachata.Handler) { h.CloseTimeout = 10 * time.Millisecond })
+			c.write(frame(fin|0x3, ""))
+			c.expectClose(bachata.CloseProtocolError)
+			<-closed
+		})
+	}
+}
+
+// What a client sent is handled even if it is gone by then, and can't be answered.
+func TestMessagesBeforeAnAbruptEnd(t *testing.T) {
+	t.Parallel()
+	for name, serve := range drivers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const n = 800 // of 50 bytes, which the server's kernel takes before they are read
+			var taken atomic.Int32
+			gone := make(chan struct{}) // closed when the client is; an answer before that it would have to read
+			c, _, closed := sessionOf(t, serve, func(h *bachata.Handler) {
+				h.OnMessage = func(*bachata.Session, *bachata.Message) error {
+					<-gone
+					taken.Add(1)
+					return nil
+				}
+			})
+			var in []byte
+			for i := range n {
+				in = append(in, texts(fmt.Sprintf(`{"id":%d,"type":"direct","dest":"bob"}`, i+1))...)
+			}
+			c.write(in)
+			c.Conn.Close()
+			close(gone)
+			<-closed
+			if got := taken.Load(); got != n {
+				t.Errorf("%d messages were taken, want %d", got, n)
+			}
+		})
+	}
+}
+
+// Connections come and go, ended by either side, while others write to them: nobody gets what was meant for another,
+// though descriptors are used again at once.
+func TestDescriptorsAreUsedAgain(t *testing.T) {
+	t.Parallel()
+	for name, serve := range drivers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var mu sync.Mutex
+			sessions := make(map[*bachata.Session]bool)
+			url := serve(t, nil, func(h *bachata.Handler) {
+				h.OnOpen = func(s *bachata.Session) {
+					mu.Lock()
+					sessions[s] = true
+					mu.Unlock()
+				}
+				h.OnClose = func(s *bachata.Session) {
+					mu.Lock()
+					delete(sessions, s)
+					mu.Unlock()
+				}
+			})
+			stop := make(chan struct{})
+			var stopper sync.WaitGroup
+			stopper.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					case <-time.After(time.Millisecond):
+					}
+					mu.Lock()
+					for s := range sessions {
+						go s.Close(bachata.CloseGoingAway, "")
+						break
+					}
+					mu.Unlock()
+				}
+			})
+			var clients sync.WaitGroup
+			for worker := range 4 {
+				clients.Go(func() {
+					for i := range 50 {
+						c, err := tryDial(t, url, nil)
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						id := fmt.Sprintf("%d-%d", worker, i)
+						_, _ = c.Write(texts(fmt.Sprintf(`{"id":"%s","type":"direct","dest":"bob"}`, id)))
+						for {
+							op, payload, err := c.read()
+							if err != nil || op == closing {
+								break
+							}
+							if want := fmt.Sprintf(`{"type":100,"data":"%s"}`, id); string(payload) == want {
+								break
+							} else if string(payload[:12]) != `{"type":1000` {
+								t.Errorf("%s was sent %q", id, payload)
+							}
+						}
+						if i%2 == 0 {
+							_, _ = c.Write(closeFrame(bachata.CloseNormal, ""))
+						}
+						c.Conn.Close()
+					}
+				})
+			}
+			clients.Wait()
+			close(stop)
+			stopper.Wait()
+			eventually(t, "all sessions are closed", func() bool {
+				mu.Lock()
+				defer mu.Unlock()
+				return len(sessions) == 0
+			})
+		})
+	}
+}

@@ -1,0 +1,155 @@
+package bachata_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/bachata-go/bachata"
+	"github.com/bachata-go/bachata/memory"
+)
+
+// tightServer is a server whose kernel keeps little for a client that does not read.
+func tightServer(t *testing.T, h *bachata.Handler) string {
+	t.Helper()
+	server := httptest.NewUnstartedServer(h)
+	server.Listener = tightListener{server.Listener}
+	server.Start()
+	t.Cleanup(server.Close)
+	return "ws" + strings.TrimPrefix(server.URL, "http") + "/?channel=anna"
+}
+
+type tightListener struct{ net.Listener }
+
+func (l tightListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		_ = conn.(*net.TCPConn).SetWriteBuffer(16 << 10)
+	}
+	return conn, err
+}
+
+// tightClient opens a connection whose kernel takes little before it is read.
+func tightClient(t *testing.T, url string) *client {
+	t.Helper()
+	c := ready(t, url)
+	if err := c.Conn.(*net.TCPConn).SetReadBuffer(16 << 10); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// A client that sends and does not read (security.md, line 12): nothing more is read from it when 256 KiB wait for it,
+// it is cut after WriteTimeout, and others are served meanwhile.
+func TestStoppedReader(t *testing.T) {
+	t.Parallel()
+	var taken atomic.Int64
+	closed := make(chan bool, 2)
+	h := newHandler(t, nil, func(h *bachata.Handler) {
+		h.WriteTimeout = 300 * time.Millisecond
+		h.OnMessage = func(s *bachata.Session, m *bachata.Message) error {
+			taken.Add(1)
+			return nil
+		}
+		h.OnClose = func(*bachata.Session) { closed <- true }
+	})
+	url := tightServer(t, h)
+	c, other := tightClient(t, url), ready(t, url)
+	// Each message is answered with 240 bytes, as long as an id may be.
+	message := texts(fmt.Sprintf(`{"id":"%s","type":"direct","dest":"bob"}`, strings.Repeat("x", 200)))
+	var in []byte
+	for range 1000 {
+		in = append(in, message...)
+	}
+	for {
+		if _, err := c.Write(in); err != nil {
+			break // it was cut
+		}
+		other.write(texts(note))
+		if got := other.text(); got != accepted {
+			t.Fatalf("another client was answered %s", got)
+		}
+	}
+	<-closed
+	got := taken.Load()
+	if bytes := got * 240; bytes > 4<<20 {
+		t.Errorf("%d messages were taken, whose answers have %d bytes; want no more when 256 KiB are unread", got, bytes)
+	}
+	other.write(texts(note))
+	if got := other.text(); got != accepted {
+		t.Errorf("another client was answered %s", got)
+	}
+}
+
+// deliverMuch has 100 messages of 40 KB delivered to anna, whose window does not stop them.
+func deliverMuch(t *testing.T, change func(h *bachata.Handler)) (c *client, closed <-chan bool) {
+	t.Helper()
+	queue := memory.New(nil)
+	center := bachata.NewCenter(queue, &bachata.Options{Window: bachata.Limit{Messages: 1000, Bytes: 64 << 20}})
+	done := make(chan bool, 1)
+	h := &bachata.Handler{Center: center, Authenticate: byName, OnClose: func(*bachata.Session) { done <- true }}
+	change(h)
+	t.Cleanup(func() {
+		_ = center.Close()
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = h.Shutdown(ctx)
+		_ = queue.Close()
+	})
+	c = tightClient(t, tightServer(t, h))
+	body := strings.Repeat("x", 40_000)
+	for i := range 100 {
+		m, err := bachata.MakeMessage(bachata.Draft{ID: bachata.StringID(fmt.Sprint(i)), Type: "big", Data: body})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := center.Send(t.Context(), m, "anna"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c, done
+}
+
+func TestSlowReaderIsServed(t *testing.T) {
+	t.Parallel()
+	c, _ := deliverMuch(t, func(h *bachata.Handler) { h.MaxPending = 32 << 20 })
+	for i := range 100 {
+		if i%20 == 0 {
+			time.Sleep(10 * time.Millisecond) // slow is what this client is
+		}
+		if got, want := c.text(), fmt.Sprintf(`{"id":"%d",`, i); !strings.HasPrefix(got, want) {
+			t.Fatalf("message %d begins %.20s, want %s", i, got, want)
+		}
+	}
+	c.write(frame(fin|ping, "still"))
+	if got := c.expect(pong); got != "still" {
+		t.Errorf("the pong is %q, want still", got)
+	}
+}
+
+// A client for which more than MaxPending waits is told so, behind what was kept for it, and closed.
+func TestMaxPending(t *testing.T) {
+	t.Parallel()
+	c, closed := deliverMuch(t, func(h *bachata.Handler) { h.MaxPending = 1 << 20 })
+	c.expectClose(bachata.CloseStopped) // every frame before it was whole
+	c.expectEnd()
+	<-closed
+}
+
+func TestWriteTimeout(t *testing.T) {
+	t.Parallel()
+	c, closed := deliverMuch(t, func(h *bachata.Handler) {
+		h.MaxPending = 32 << 20
+		h.WriteTimeout = 50 * time.Millisecond
+	})
+	<-closed
+	if _, err := io.Copy(io.Discard, c.r); err == nil {
+		t.Error("the stream ended as if all was well")
+	}
+}

@@ -1,0 +1,195 @@
+package bachata
+
+import (
+	"bufio"
+	"net"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// quietReceiver is a session that answers nothing.
+type quietReceiver struct {
+	block    time.Duration // that Receive takes
+	received atomic.Int32
+	detached atomic.Bool
+}
+
+func (r *quietReceiver) Receive(texts [][]byte) {
+	r.received.Add(int32(len(texts)))
+	time.Sleep(r.block)
+}
+func (r *quietReceiver) Pong([]byte) {}
+func (r *quietReceiver) Detach()     { r.detached.Store(true) }
+
+// open connects a receiver to what it returns, in a synctest bubble.
+func open(t *testing.T, h *Handler, r *quietReceiver) net.Conn {
+	t.Helper()
+	server, client := net.Pipe()
+	c := newConn(h, server)
+	c.session = r
+	if !h.heart.add(c) {
+		t.Fatal("the handler takes no connection")
+	}
+	go c.start(nil)
+	return client
+}
+
+func heartbeatHandler() *Handler {
+	h := &Handler{MaxMessage: defaultMaxMessage, MaxPending: 1 << 20}
+	h.setTimeouts()
+	return h
+}
+
+func masked(op ws.OpCode, payload string) []byte {
+	return ws.MustCompileFrame(ws.MaskFrame(ws.NewFrame(op, true, []byte(payload))))
+}
+
+// A client whose other end is gone is found within 40 s (security.md, line 12).
+func TestHalfOpen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := heartbeatHandler()
+		for range 50 {
+			var r quietReceiver
+			client := open(t, h, &r)
+			if _, err := client.Write(masked(ws.OpText, "hi")); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			header, err := ws.ReadHeader(client)
+			if d := time.Since(began); err != nil || header.OpCode != ws.OpPing || d < 18*time.Second || d > 27*time.Second {
+				t.Fatalf("after %v came %v, %v; want a ping after about 25 s", d, header, err)
+			}
+			if _, err := ws.ReadHeader(client); err == nil {
+				t.Fatal("more than a ping came")
+			}
+			synctest.Wait()
+			if d := time.Since(began); d < 28*time.Second || d > 40*time.Second || !r.detached.Load() {
+				t.Fatalf("after %v: detached is %v, want it after at most 40 s", d, r.detached.Load())
+			}
+			time.Sleep(1234 * time.Millisecond) // so that the next begins at another point of a tick
+		}
+	})
+}
+
+func TestAnsweredPingsKeepAConnection(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := heartbeatHandler()
+		var r quietReceiver
+		client := open(t, h, &r)
+		var pings atomic.Int32
+		go func() {
+			in := bufio.NewReader(client)
+			for {
+				f, err := ws.ReadFrame(in)
+				if err != nil {
+					return
+				}
+				if f.Header.OpCode == ws.OpPing {
+					pings.Add(1)
+					time.Sleep(9 * time.Second) // just in time
+					_, _ = client.Write(masked(ws.OpPong, ""))
+				}
+			}
+		}()
+		time.Sleep(time.Hour)
+		if r.detached.Load() {
+			t.Error("a connection that answers pings was ended")
+		}
+		if n := pings.Load(); n < 3600/36 || n > 3600/27 {
+			t.Errorf("%d pings in an hour, want one after about 25 s of silence", n)
+		}
+		client.Close()
+	})
+}
+
+func TestNoPingsWhileThereIsTraffic(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := heartbeatHandler()
+		var r quietReceiver
+		client := open(t, h, &r)
+		var got atomic.Int32
+		go func() {
+			var b [100]byte
+			for {
+				n, err := client.Read(b[:])
+				if err != nil {
+					return
+				}
+				got.Add(int32(n))
+			}
+		}()
+		for range 100 {
+			time.Sleep(15 * time.Second)
+			_, _ = client.Write(masked(ws.OpText, "hi"))
+		}
+		synctest.Wait()
+		if n := got.Load(); n != 0 || r.received.Load() != 100 {
+			t.Errorf("%d bytes came and %d messages went, want none and 100", n, r.received.Load())
+		}
+		client.Close()
+	})
+}
+
+// While the session is busy nothing is read, which says nothing about the client.
+func TestBusySessionsAreNotCut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := heartbeatHandler()
+		r := quietReceiver{block: 10 * time.Minute}
+		client := open(t, h, &r)
+		_, _ = client.Write(masked(ws.OpText, "hi"))
+		time.Sleep(r.block + 15*time.Second) // it is not yet time for a ping
+		if r.detached.Load() {
+			t.Error("the connection was ended while its session was busy")
+		}
+		client.Close()
+	})
+}
+
+// The heartbeat pings a connection once in its interval, connections that began together at different moments.
+func TestPingsAreSpread(t *testing.T) {
+	t.Parallel()
+	b := new(heartbeat)
+	b.set(25*time.Second, 10*time.Second)
+	b.stop = make(chan struct{}) // it is turned by hand
+	const n = 10_000
+	for range n {
+		b.add(new(conn))
+	}
+	most, all := 0, 0
+	for range 25 {
+		silent, lost := b.turn(nil, nil)
+		if len(lost) > 0 {
+			t.Fatalf("%d connections are lost before their ping is 10 s old", len(lost))
+		}
+		for _, c := range silent {
+			c.seen.Store(b.now.Load()) // the pong
+		}
+		most, all = max(most, len(silent)), all+len(silent)
+	}
+	if all != n || most > n/3 {
+		t.Errorf("%d of %d were pinged within 25 s, up to %d in one second; want all, spread over 5 s", all, n, most)
+	}
+}
+
+func TestHeartbeatOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := &Handler{MaxMessage: defaultMaxMessage, MaxPending: 1 << 20, PingInterval: -1}
+		h.setTimeouts()
+		var r quietReceiver
+		client := open(t, h, &r)
+		time.Sleep(time.Hour)
+		if r.detached.Load() {
+			t.Error("a silent connection was ended with the heartbeat off")
+		}
+		client.Close()
+	})
+}

@@ -1,0 +1,75 @@
+package bachata_test
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/bachata-go/bachata"
+)
+
+// security.md, line 9: there is no compression to be bombed with.
+func TestNoCompression(t *testing.T) {
+	t.Parallel()
+	url := serve(t, nil, nil)
+	response, c := rawRequest(t, url, strings.Replace(handshake, "Host:",
+		"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\nHost:", 1))
+	if got := response.Header.Values("Sec-WebSocket-Extensions"); len(got) > 0 {
+		t.Errorf("agreed on %q, want no extension", got)
+	}
+	c.write(frame(fin|0x40|text, "\xaa\x56\x4a\x2c\x4a\x56\x52\x50\x4a\x54\xaa\x05\x00"))
+	c.expectClose(bachata.CloseProtocolError)
+}
+
+// security.md, line 9: the limit is exact, and a message of just that size passes.
+func TestMaxMessage(t *testing.T) {
+	t.Parallel()
+	const limit = 100_000
+	url := serve(t, &bachata.Options{MaxMessage: limit}, nil)
+	fits := strings.Replace(note, "hi", strings.Repeat("x", limit-len(note)+2), 1)
+	cut := len(fits) / 3
+	for name, in := range map[string][]byte{
+		"one frame": texts(fits),
+		"fragments": join(frame(text, fits[:cut]), frame(continuation, fits[cut:2*cut]), frame(fin|continuation, fits[2*cut:])),
+	} {
+		c := ready(t, url)
+		c.write(in)
+		if got := c.text(); got != accepted {
+			t.Errorf("%s of %d bytes: %s, want %s", name, limit, got, accepted)
+		}
+	}
+	longer := fits + " "
+	for name, in := range map[string][]byte{
+		"one frame": texts(longer)[:14], // its header is enough
+		"fragments": join(frame(text, longer[:cut]), frame(continuation, longer[cut:2*cut]), frame(fin|continuation, longer[2*cut:])[:14]),
+	} {
+		c := ready(t, url)
+		c.write(in)
+		if reason := c.expectClose(bachata.CloseTooBig); reason == "" {
+			t.Errorf("%s: there is no reason", name)
+		}
+	}
+}
+
+// A length that is announced costs nothing until its bytes come. Not parallel: it measures what is allocated.
+func TestAnnouncedLengthsAreNotBelieved(t *testing.T) {
+	url := serve(t, &bachata.Options{MaxMessage: 1 << 40}, nil)
+	clients := make([]*client, 20)
+	for i := range clients {
+		clients[i] = ready(t, url)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for _, c := range clients {
+		c.write(frame(fin|ping, "")) // proves with its pong that what follows is in the same read, or is waited for
+		c.write([]byte{fin | text, 0x80 | 127, 0, 0, 0, 0x40, 0, 0, 0, 0, 1, 2, 3, 4, '{' ^ 1})
+		c.expect(pong)
+	}
+	for _, c := range clients {
+		c.write(texts(note)[:10]) // still within the gigabyte
+	}
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > 16<<20 {
+		t.Errorf("%d bytes were allocated for %d bytes that came", got, len(clients)*30)
+	}
+}

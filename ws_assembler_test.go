@@ -1,0 +1,113 @@
+package bachata
+
+import (
+	"net"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// notingReceiver notes what it gets.
+type notingReceiver struct{ got []string }
+
+func (r *notingReceiver) Receive(texts [][]byte) {
+	for _, text := range texts {
+		r.got = append(r.got, "text "+string(text))
+	}
+}
+func (r *notingReceiver) Pong(payload []byte) { r.got = append(r.got, "pong "+string(payload)) }
+func (r *notingReceiver) Detach()             {}
+
+// sink is a network connection that takes everything.
+type sink struct {
+	net.Conn
+	written []byte
+}
+
+func (s *sink) Write(b []byte) (int, error) {
+	s.written = append(s.written, b...)
+	return len(b), nil
+}
+func (s *sink) SetWriteDeadline(time.Time) error { return nil }
+func (s *sink) Close() error                     { return nil }
+
+// feed hands input to a connection in pieces, and returns what its session got and what the client was sent.
+func feed(input []byte, piece int) (got []string, written string) {
+	h := &Handler{MaxMessage: 300, MaxPending: 1 << 20}
+	h.setTimeouts()
+	var r notingReceiver
+	var s sink
+	c := newConn(h, &s)
+	c.session = &r
+	input = slices.Clone(input) // it is unmasked in place
+	for len(input) > 0 {
+		n := min(piece, len(input))
+		c.take(input[:n:n])
+		input = input[n:]
+	}
+	h.helpers.Wait()
+	c.mu.Lock()
+	c.close(nil)
+	c.mu.Unlock()
+	h.helpers.Wait()
+	return r.got, string(s.written)
+}
+
+// Whatever a client sends: it is handled, the same however the network cuts it into pieces, and what is written in
+// answer is frames.
+func FuzzFrames(f *testing.F) {
+	for _, frames := range [][]ws.Frame{
+		{ws.NewTextFrame([]byte("{}")), ws.NewPingFrame([]byte("p")), ws.NewPongFrame([]byte("1"))},
+		{ws.NewFrame(ws.OpText, false, []byte("a")), ws.NewPingFrame(nil), ws.NewFrame(ws.OpContinuation, true, []byte("b"))},
+		{ws.NewBinaryFrame(make([]byte, 200)), ws.NewCloseFrame(ws.NewCloseFrameBody(1000, "bye"))},
+		{ws.NewTextFrame(make([]byte, 301))},
+		{ws.NewTextFrame([]byte("\xff"))},
+	} {
+		var in []byte
+		for _, frame := range frames {
+			in = append(in, ws.MustCompileFrame(ws.MaskFrame(frame))...)
+		}
+		f.Add(in, uint8(3))
+	}
+	f.Add([]byte{0x81, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}, uint8(1))
+	f.Fuzz(func(t *testing.T, input []byte, piece uint8) {
+		got, written := feed(input, max(1, len(input)))
+		again, writtenAgain := feed(input, max(1, int(piece)))
+		if !slices.Equal(got, again) || written != writtenAgain {
+			t.Errorf("at once: %q, answered %q; in pieces of %d: %q, answered %q", got, written, piece, again, writtenAgain)
+		}
+		for rest := []byte(written); len(rest) > 0; {
+			if len(rest) < 2 || rest[1] > maxControl || len(rest) < 2+int(rest[1]) ||
+				rest[0] != 0x80|byte(ws.OpPong) && rest[0] != 0x80|byte(ws.OpClose) {
+				t.Fatalf("the client was sent %q", written)
+			}
+			rest = rest[2+rest[1]:]
+		}
+	})
+}
+
+// A connection between two messages holds nothing of either.
+func TestNothingIsKeptBetweenMessages(t *testing.T) {
+	t.Parallel()
+	var a assembler
+	message := masked(ws.OpText, string(make([]byte, 100_000)))
+	next := masked(ws.OpText, "next")
+	input := slices.Concat(message, next[:3])
+	for i := 0; i < len(input); i += 1000 {
+		b := a.add(input[i:min(i+1000, len(input))])
+		_, n := a.next(b, 1<<20)
+		a.keep(b[n:])
+	}
+	if got := cap(a.partial); got > 64 {
+		t.Errorf("%d bytes are kept for the 3 of the next message", got)
+	}
+	hp, n := a.next(a.add(next[3:]), 1<<20)
+	if string(hp.payload) != "next" {
+		t.Errorf("the next message is %q, want next", hp.payload)
+	}
+	if a.keep(a.partial[n:]); a.partial != nil || a.message != nil {
+		t.Errorf("%d and %d bytes are kept for nothing", cap(a.partial), cap(a.message))
+	}
+}
