@@ -109,9 +109,18 @@ func (h *hub) wake(w Wake) {
 
 // show writes what is not stored to the sockets that are connected now.
 func (h *hub) show(payload []byte) {
-	for _, s := range h.list() {
+	for _, s := range h.ready() {
 		s.writeText(payload)
 	}
+}
+
+// ready returns the sessions that were told 1000: nothing may be written before that.
+func (h *hub) ready() []*Session {
+	return slices.DeleteFunc(h.list(), func(s *Session) bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return !s.ready
+	})
 }
 
 func (h *hub) list() []*Session {
@@ -139,7 +148,7 @@ func (h *hub) confirmed(by *Session, cursors []Cursor) {
 func (h *hub) work() {
 	c := h.center
 	for {
-		sessions := h.list()
+		sessions := h.ready()
 		if len(sessions) == 0 || c.draining.Load() {
 			return
 		}

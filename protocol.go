@@ -21,17 +21,16 @@ const (
 
 // Reasons for a refusal: the "code" of a 400 (PROTOCOL.md, "Refusals").
 const (
-	RefusedSyntax       = "bad_json"      // not JSON, or JSON that breaks a rule of the envelope
-	RefusedField        = "bad_field"     // a field of the envelope has a value that it can't have
-	RefusedType         = "bad_type"      // no type, one that is neither string nor integer, or a code that clients don't send
-	RefusedNoRoute      = "no_route"      // no route took the message
-	RefusedRoute        = "route_error"   // a route ended with an error
-	RefusedInboxFull    = "inbox_full"    // every inbox that it was meant for is full
-	RefusedUnavailable  = "unavailable"   // not known to be stored: send the same id again
-	RefusedWindowFull   = "window_full"   // too much is unconfirmed on this connection; nothing more is sent until a 200 comes
-	RefusedFrom         = "bad_from"      // the client set "from", and the server is set not to overwrite it
-	RefusedNotAllowed   = "not_allowed"   // this sender may not do that
-	RefusedShuttingDown = "shutting_down" // the server takes nothing new
+	RefusedSyntax      = "bad_json"    // not JSON, or JSON that breaks a rule of the envelope
+	RefusedField       = "bad_field"   // a field of the envelope has a value that it can't have
+	RefusedType        = "bad_type"    // no type, one that is neither string nor integer, or a code that clients don't send
+	RefusedNoRoute     = "no_route"    // no route took the message
+	RefusedRoute       = "route_error" // a route ended with an error
+	RefusedInboxFull   = "inbox_full"  // every inbox that it was meant for is full
+	RefusedUnavailable = "unavailable" // not known to be stored: send the same id again
+	RefusedWindowFull  = "window_full" // too much is unconfirmed on this connection; nothing more is sent until a 200 comes
+	RefusedFrom        = "bad_from"    // the client set "from", and the server is set not to overwrite it
+	RefusedNotAllowed  = "not_allowed" // this sender may not do that
 )
 
 // A Refusal is an error that its client is told, as a 400: by Decode, by a route, by a hook. Its text must hold

@@ -21,6 +21,7 @@ type Session struct {
 
 	mu      sync.Mutex
 	value   any
+	ready   bool // the 1000 is written
 	closed  bool
 	cursor  Cursor // the last envelope that was written
 	window  window
@@ -83,6 +84,9 @@ func (c *Center) attach(sock Socket, id Identity, hooks sessionHooks) (*Session,
 		MaxMessage:   int64(c.options.MaxMessage),
 		From:         id.From,
 	})
+	s.mu.Lock()
+	s.ready = true
+	s.mu.Unlock()
 	s.pump.start(c, s)
 	if c.mode == Simple {
 		s.hub.simple.kick(c, s.hub)

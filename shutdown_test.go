@@ -135,3 +135,25 @@ func TestSimpleModeAnnouncesNoWindow(t *testing.T) {
 		attach(t, c, bachata.Identity{Channel: "a", From: "anna"}).expect(`{"type":1000,"dedupe":3600000,"max":65536,"from":"anna"}`)
 	})
 }
+
+// An ephemeral message that comes while a session is being opened must not be written before its 1000.
+func TestNothingComesBeforeThe1000(t *testing.T) {
+	t.Parallel()
+	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		typing, err := c.Decode([]byte(`{"type":"direct","dest":"bob","ephemeral":true}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		bob := &peer{t: t, socket: &socket{}}
+		bob.onWrite = func() {
+			bob.onWrite = nil
+			if _, err := c.Process(t.Context(), typing); err != nil {
+				t.Error(err)
+			}
+		}
+		if bob.session, err = c.Attach(bob.socket, bachata.Identity{Channel: "bob"}); err != nil {
+			t.Fatal(err)
+		}
+		bob.expect(`{"type":1000,"dedupe":3600000,"max":65536,"from":"bob"}`)
+	})
+}

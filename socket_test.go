@@ -18,6 +18,7 @@ import (
 // socket is a carrier in memory: it notes what was written to it. pinging sockets (the default) are Barriers.
 type socket struct {
 	session *bachata.Session
+	onWrite func() // called before a write is noted
 
 	mu     sync.Mutex
 	frames []string
@@ -34,6 +35,9 @@ func appendPart(dst []byte, kind byte, text []byte) []byte {
 }
 
 func (s *socket) Write(frames []byte) error {
+	if s.onWrite != nil {
+		s.onWrite()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed != 0 {

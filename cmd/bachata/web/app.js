@@ -167,7 +167,7 @@ view.on = {
   edit: (message) => chat.shelf.advance(message.id, "withdrawn"),
   retry() {
     const state = chat.client.state;
-    if (state.name === "stopped" && state.code !== 4409) signOut(byToken ? state.reason : "");
+    if (state.name === "stopped") signOut(byToken ? state.reason : "");
     else if (state.name === "stopped") signIn(chat.name, sessionStorage.getItem("bachata/token") ?? undefined);
     else chat.client.retryNow();
   },

@@ -18,7 +18,6 @@ const SEEN_MOST = 5_000; // ids that are remembered to show a repeated message o
 const FINAL = new Map([
   [4401, "The server did not accept your sign-in, or it has run out"],
   [4403, "The server does not let you use this name"],
-  [4409, "This connection was ended because another one took its place"],
 ]);
 // What to say of the others.
 const PASSING = new Map([
@@ -230,7 +229,7 @@ export class Client {
       if (code !== "window_full") this.on.notice(reason || "The server refused something.");
       return;
     }
-    if (code !== "unavailable" && code !== "shutting_down") {
+    if (code !== "unavailable") {
       this.#refused(id, reason || code);
       return;
     }

@@ -85,7 +85,7 @@ export class View {
     }[state.name];
     if (state.name === "online") $("banner").hidden = true;
     if (state.name === "connecting" && !$("banner").hidden) this.#banner("Trying to reach the server…", "Try now", "waiting");
-    if (state.name === "stopped") this.#banner(state.reason, state.code === 4409 ? "Connect here" : "Sign in again", "stopped");
+    if (state.name === "stopped") this.#banner(state.reason, "Sign in again", "stopped");
     if (state.name === "waiting") {
       const tell = () => {
         const seconds = Math.max(1, Math.ceil((state.until - Date.now()) / 1000));

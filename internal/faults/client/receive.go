@@ -69,7 +69,6 @@ func (c *Client) receive(conn *conn, text []byte) error {
 		case "unavailable":
 			c.late(id)
 		case "window_full":
-		case "shutting_down": // sent again on the next connection
 		default:
 			c.answered(id)
 		}
