@@ -31,13 +31,14 @@ type QueueOptions struct {
 	Dedupe time.Duration
 	// DedupeCap is how many ids of messages that are no longer pending are remembered at most. When it is reached the
 	// oldest go early, Info().Dedupe says how much of the window is left, and Logger is told. Default 4,000,000; one
-	// costs about 64 bytes of memory.
+	// costs about 70 bytes of memory.
 	DedupeCap int
 
 	// SweepEvery is how often all inboxes are looked through for what has expired; besides, an inbox is looked through
 	// when it is used. Default 1 min; negative: never.
 	SweepEvery time.Duration
-	// Now is the clock. Default time.Now. It is called under the queue's lock and must not call back into it.
+	// Now is the clock. Default time.Now. It may be called concurrently, also while the queue holds a
+	// lock: it must not call back into it.
 	Now func() time.Time
 	// Logger is told of what nobody else is told of: a shrunken dedupe window, a store that stopped. Default: silent.
 	Logger *slog.Logger

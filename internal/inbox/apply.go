@@ -42,7 +42,7 @@ func (b *Book[R]) applyPut(m *Message, ref R, segment uint32) {
 		if t.Full {
 			b.receipt(m.Origin, t.Seq, Told{t.Channel, m.Time, Dropped}, m.Time, ref)
 			if slot != 0 {
-				b.known.tell(slot, t.Channel, m.Time, uint8(Dropped))
+				b.known.tell(slot, Told{t.Channel, m.Time, Dropped})
 			}
 			continue
 		}
@@ -103,7 +103,7 @@ func (b *Book[R]) applyRemove(op *Op) {
 	origin := uint32(0)
 	if tell {
 		origin = b.known.slots.at(e.slot).origin
-		b.known.tell(e.slot, op.By, op.Time, uint8(op.Cause))
+		b.known.tell(e.slot, Told{op.By, op.Time, op.Cause})
 	}
 	if origin != 0 && op.Receipt != 0 {
 		b.receipt(b.names.text(origin), op.Receipt, Told{op.By, op.Time, op.Cause}, op.Time, e.ref)
@@ -135,7 +135,7 @@ func (b *Book[R]) applyKnown(kn *Known, segment uint32) {
 	s.home = segment
 	b.known.forgetTold(s)
 	for _, t := range kn.Told {
-		b.known.tell(i, t.From, t.Time, uint8(t.Cause))
+		b.known.tell(i, t)
 	}
 }
 

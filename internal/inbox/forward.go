@@ -79,12 +79,7 @@ func (b *Book[R]) Remembered(segment uint32, now int64, from uint32, steps int, 
 		if s.pending == 0 && now-s.accepted() >= b.limits.Window {
 			continue
 		}
-		kn := &Known{Key: s.key, Origin: b.names.text(s.origin), Accepted: s.accepted(), slot: i}
-		for n := s.told; n != 0; {
-			t := k.told.at(n)
-			kn.Told = append(kn.Told, Told{From: b.names.text(t.from), Time: int64(t.word >> 8), Cause: Cause(t.word)})
-			n = t.next
-		}
+		kn := &Known{Key: s.key, Origin: b.names.text(s.origin), Accepted: s.accepted(), Told: k.receipts(i), slot: i}
 		ops.add(Op{Kind: OpKnown, Known: kn})
 	}
 	return 0

@@ -1,11 +1,14 @@
 package inbox
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // known is the table of the ids that are recognized: every message with an id that is pending, and those that were
 // accepted within the window. An id whose message is pending costs 40 bytes of slot, 4 in its generation and about 8
-// in the index; one that was confirmed once costs 16 more: 68 bytes, 66 measured (TestRememberedBytes), plus the
-// name of who confirmed, stored once for all.
+// in the index; one that was confirmed once costs 16 more: 68 bytes, 69 measured (TestRememberedBytes), plus the
+// name of who confirmed, kept once for all.
 type known struct {
 	limits *Limits
 	names  *names
@@ -29,7 +32,7 @@ type slot struct {
 	origin  uint32 // name of the channel of origin
 	pending uint32 // inboxes in which it waits
 	home    uint32 // segment of the log that states it last
-	told    uint32 // first receipt
+	told    uint32 // last receipt
 }
 
 // told is a receipt that was made for an id, as it is repeated for a resent one.
@@ -152,19 +155,22 @@ func (k *known) settle(i uint32) {
 }
 
 // tell remembers a receipt of slot i.
-func (k *known) tell(i uint32, from string, at int64, outcome uint8) {
+func (k *known) tell(i uint32, t Told) {
 	s := k.slots.at(i)
 	n := k.told.alloc()
-	*k.told.at(n) = told{from: k.names.hold(from), word: uint64(at)<<8 | uint64(outcome)}
-	if s.told == 0 {
-		s.told = n
-		return
+	*k.told.at(n) = told{from: k.names.hold(t.From), next: s.told, word: uint64(t.Time)<<8 | uint64(t.Cause)}
+	s.told = n
+}
+
+// receipts returns those of slot i, in the order in which they were made.
+func (k *known) receipts(i uint32) (list []Told) {
+	for n := k.slots.at(i).told; n != 0; {
+		t := k.told.at(n)
+		list = append(list, Told{From: k.names.text(t.from), Time: int64(t.word >> 8), Cause: Cause(t.word)})
+		n = t.next
 	}
-	last := k.told.at(s.told)
-	for last.next != 0 {
-		last = k.told.at(last.next)
-	}
-	last.next = n
+	slices.Reverse(list)
+	return list
 }
 
 func (k *known) forgetTold(s *slot) {

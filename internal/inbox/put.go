@@ -67,20 +67,18 @@ func (b *Book[R]) repeat(slot uint32, m *Message, now int64, ops *Ops) {
 	if m.Origin == "" {
 		return
 	}
-	for n := b.known.slots.at(slot).told; n != 0; {
-		t := b.known.told.at(n)
+	for _, t := range b.known.receipts(slot) {
 		ops.add(Op{
 			Kind:    OpReceipt,
 			Channel: m.Origin,
 			Seq:     ops.number(b.seq),
-			Cause:   Cause(t.word & 0xff),
-			By:      b.names.text(t.from),
-			Time:    int64(t.word >> 8),
+			Cause:   t.Cause,
+			By:      t.From,
+			Time:    t.Time,
 			Entered: now,
 			ID:      m.ID,
 			Dest:    m.Dest,
 		})
-		n = t.next
 	}
 }
 

@@ -1,0 +1,28 @@
+package inbox
+
+// Counts says what a Book keeps beside its entries, so that tests see what was forgotten to be forgotten.
+type Counts struct {
+	Boxes, Names, Slots, Told, Settled, Entries int
+	Live                                        int64
+}
+
+func (b *Book[R]) Counts() Counts {
+	held := func(next uint32, free int) int { return max(int(next)-1, 0) - free }
+	indexed := 0
+	for i := range b.known.shards {
+		indexed += b.known.shards[i].count
+	}
+	slots := held(b.known.slots.next, len(b.known.slots.free))
+	if slots != indexed {
+		panic("the index and the slots differ")
+	}
+	return Counts{
+		Boxes:   len(b.boxes),
+		Names:   len(b.names.ids),
+		Slots:   slots,
+		Told:    held(b.known.told.next, len(b.known.told.free)),
+		Settled: b.known.settled,
+		Entries: b.entries,
+		Live:    b.live,
+	}
+}
