@@ -1,7 +1,9 @@
 package seglog
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"runtime"
 )
 
@@ -106,9 +108,20 @@ func (l *Log) store(b *batch) error {
 
 func writeSync(s *segment, p []byte, offset int64) error {
 	if _, err := s.file.WriteAt(p, offset); err != nil {
-		return fmt.Errorf("write %d bytes at %d: %w", len(p), offset, err)
+		return fmt.Errorf("write %d bytes at %d of segment %d: %w", len(p), offset, s.id, cause(err))
 	}
-	return s.file.Sync()
+	if err := s.file.Sync(); err != nil {
+		return fmt.Errorf("sync segment %d: %w", s.id, cause(err))
+	}
+	return nil
+}
+
+// cause leaves out the name that a segment's file was made with, which is not the one that it has.
+func cause(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
 }
 
 // recycle takes back the buffer of a batch that is safe.

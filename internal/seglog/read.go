@@ -33,7 +33,7 @@ func (l *Log) Read(pos Pos, n int, buf []byte) ([]byte, error) {
 		case err == io.EOF:
 			return nil, s.damage(int64(pos.Offset), "the file ends within a record")
 		}
-		return nil, fmt.Errorf("read record at %d of segment %d: %w", pos.Offset, pos.Segment, err)
+		return nil, fmt.Errorf("read record at %d of segment %d: %w", pos.Offset, pos.Segment, cause(err))
 	}
 	rec, bad := decodeRecord(buf, s.salt, int64(pos.Offset))
 	if bad == "" && len(rec) != n {

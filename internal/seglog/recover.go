@@ -96,7 +96,7 @@ func (l *Log) openSegments(found listing) (used, unused []*segment, err error) {
 // readHeader reads the header of a segment. It returns false if there is none that is good: then the segment must not
 // hold any batch, which openSegments's callers make sure of.
 func (s *segment) readHeader(store storeID) (inUse bool, err error) {
-	r := reader{file: s.file, size: s.size}
+	r := s.reader()
 	b, err := r.at(0, segmentHeaderBytes)
 	if err != nil {
 		return false, err
@@ -160,7 +160,7 @@ func (l *Log) recoverSegment(s *segment, end int64, replay func(pos Pos, rec []b
 		at := w.offset
 		v, bad, torn, err := w.next()
 		if err != nil {
-			return fmt.Errorf("read %s: %w", s.name, err)
+			return err
 		}
 		if bad != "" {
 			if end > 0 || !torn {
@@ -168,7 +168,7 @@ func (l *Log) recoverSegment(s *segment, end int64, replay func(pos Pos, rec []b
 			}
 			later, number, found, err := w.later(at, s.size, w.number+1)
 			if err != nil {
-				return fmt.Errorf("read %s: %w", s.name, err)
+				return err
 			}
 			if found {
 				return s.damage(at, "%s, and batch %d follows at %d", bad, number, later)
@@ -199,7 +199,7 @@ func (l *Log) rewrite(s *segment, last, end int64) error {
 	if last == 0 {
 		return nil
 	}
-	r := reader{file: s.file, size: s.size}
+	r := s.reader()
 	b, err := r.at(last, end-last)
 	if err != nil {
 		return err

@@ -48,7 +48,8 @@ func (l *Log) remove(s *segment) error {
 	if err := l.dir.Sync(); err != nil {
 		return err
 	}
-	return s.file.Close()
+	_ = s.file.Close() // nothing of it is needed any more
+	return nil
 }
 
 // reuse makes a released segment the spare. What it holds is void under its new number.

@@ -25,6 +25,8 @@ func newSegment(dir string, id uint32, store storeID, file vfs.File, size int64)
 	return &segment{id: id, salt: store.salt(id), name: filepath.Join(dir, segmentName(id)), file: file, size: size}
 }
 
+func (s *segment) reader() reader { return reader{name: s.name, file: s.file, size: s.size} }
+
 func (s *segment) header(store storeID) segmentHeader {
 	return segmentHeader{
 		version:  formatVersion,

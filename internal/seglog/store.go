@@ -61,7 +61,7 @@ func readHead(fsys vfs.FS, name string, n int) ([]byte, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	r := reader{file: f, size: size}
+	r := reader{name: name, file: f, size: size}
 	b, err := r.at(0, int64(n))
 	return b, errors.Join(err, f.Close())
 }

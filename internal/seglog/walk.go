@@ -13,6 +13,7 @@ const readBytes = 1 << 20
 
 // reader reads a file through a window that moves forward.
 type reader struct {
+	name  string // for errors
 	file  vfs.File
 	size  int64
 	start int64
@@ -31,7 +32,7 @@ func (r *reader) at(offset int64, n int64) ([]byte, error) {
 		got, err := r.file.ReadAt(r.buf, offset)
 		r.buf = r.buf[:got]
 		if err != nil && (err != io.EOF || int64(got) < n) {
-			return nil, fmt.Errorf("read %d bytes at %d: %w", want, offset, err)
+			return nil, fmt.Errorf("read %d bytes at %d of %s: %w", want, offset, r.name, cause(err))
 		}
 	}
 	return r.buf[offset-r.start : offset-r.start+n], nil
@@ -48,7 +49,7 @@ type walker struct {
 
 func newWalker(s *segment) *walker {
 	return &walker{
-		reader: reader{file: s.file, size: s.size},
+		reader: s.reader(),
 		id:     s.id,
 		salt:   s.salt,
 		offset: segmentHeaderBytes,

@@ -78,7 +78,7 @@ func (OS) OpenDir(dir string) (Dir, error) {
 	return osDir{f}, nil
 }
 
-// Lock takes the lock on a file.
+// Lock takes the lock on a file by flock(2). On systems without it Lock returns errors.ErrUnsupported.
 func (OS) Lock(name string) (io.Closer, error) { return lockFile(name) }
 
 // Free returns the room that is left for this process's user.
@@ -96,7 +96,7 @@ func wrap(f *os.File, err error) (File, error) {
 // Sync is fdatasync where the host has it.
 func (f osFile) Sync() error {
 	if err := datasync(f.File); err != nil {
-		return fmt.Errorf("sync %s: %w", f.Name(), err)
+		return &fs.PathError{Op: "sync", Path: f.Name(), Err: err}
 	}
 	return nil
 }
