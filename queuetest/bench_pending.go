@@ -29,7 +29,7 @@ const (
 // collection (heap-MB). It takes about half a minute and some hundred MB of disk; one round of it is enough.
 func BenchmarkPending(b *testing.B, backend Backend) {
 	for range b.N {
-		empty, full := newBench(b, backend), newBench(b, backend)
+		empty, full := newBench(b, backend, nothing), newBench(b, backend, nothing)
 		full.fill(b)
 		comparePending(b, empty, full)
 		if full.q.Info().Durable {

@@ -1,6 +1,7 @@
 package queuetest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -11,8 +12,8 @@ import (
 	"github.com/bachata-go/bachata"
 )
 
-// patience is how long a test waits for what a queue may do later.
-const patience = 20 * time.Second
+// longPatience is how long a test waits for what a queue may do later.
+const longPatience = 20 * time.Second
 
 // fixture is an open queue on a fresh store, for the check of one clause.
 type fixture struct {
@@ -25,11 +26,13 @@ type fixture struct {
 	q      Queue
 	info   bachata.Info // as stated after the first Open
 	ids    int          // how many nextID has returned
+
+	patience time.Duration
 }
 
 func newFixture(t testing.TB, b Backend, o bachata.QueueOptions, clause string) *fixture {
 	t.Helper()
-	x := &fixture{TB: t, clause: clause, clock: newClock()}
+	x := &fixture{TB: t, clause: clause, clock: newClock(), patience: cmp.Or(b.patience, longPatience)}
 	if o.Simple {
 		x.mode = bachata.Simple
 	}
@@ -128,16 +131,16 @@ func (x *fixture) soon(complaint func() string) {
 // later checks what has to become true by itself.
 func (x *fixture) later(complaint func() string) {
 	x.Helper()
-	if c := poll(complaint); c != "" {
-		x.broken("after %v: %s", patience, c)
+	if c := x.poll(complaint); c != "" {
+		x.broken("after %v: %s", x.patience, c)
 	}
 }
 
 // poll repeats complaint until it returns "" or patience ends, and returns what it said last.
-func poll(complaint func() string) string {
+func (x *fixture) poll(complaint func() string) string {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(patience); ; <-tick.C {
+	for deadline := time.Now().Add(x.patience); ; <-tick.C {
 		c := complaint()
 		if c == "" || time.Now().After(deadline) {
 			return c

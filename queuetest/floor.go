@@ -22,23 +22,18 @@ const (
 // floor is what a folder's file system allows: records that one writer writes, each synced, into a file that is full
 // of zeros.
 type floor struct {
-	dir  string // empty: there is nothing to measure
 	n    int
 	time time.Duration
 }
 
-func newFloor(b *testing.B, dir string) *floor {
-	b.Helper()
-	return &floor{dir: dir}
-}
-
 // measure adds a measurement; one before and one after what it is compared with even out what others do to the disk.
-func (f *floor) measure(b *testing.B) {
+// Without a dir there is nothing to measure.
+func (f *floor) measure(b *testing.B, dir string) {
 	b.Helper()
-	if f.dir == "" {
+	if dir == "" {
 		return
 	}
-	name := filepath.Join(f.dir, "floor")
+	name := filepath.Join(dir, "floor")
 	defer func() { _ = vfs.OS{}.Remove(name) }() // the folder is the benchmark's, and goes with it
 	if err := f.write(name); err != nil {
 		b.Fatalf("measure the floor: %v", err)
@@ -79,7 +74,7 @@ func (f *floor) write(name string) (err error) {
 // compare reports the ratio to the floor and says whether the target is met.
 func (f *floor) compare(b *testing.B, used cost, senders int) {
 	b.Helper()
-	if f.dir == "" {
+	if f.n == 0 {
 		return
 	}
 	perSecond := float64(f.n) / f.time.Seconds()

@@ -74,7 +74,7 @@ func lifecycleClauses() []clause {
 					return ""
 				})
 				x.mustHold(x.q.Close(), "Close")
-				limit := time.After(patience)
+				limit := time.After(x.patience)
 				for range 8 {
 					select {
 					case err := <-ended:
@@ -82,7 +82,7 @@ func lifecycleClauses() []clause {
 							x.broken("a call that met Close: %v", err)
 						}
 					case <-limit:
-						x.Fatalf("contract broken: %s\n\ta call has not returned %v after Close", x.clause, patience)
+						x.Fatalf("contract broken: %s\n\ta call has not returned %v after Close", x.clause, x.patience)
 					}
 				}
 			},

@@ -15,6 +15,7 @@ import (
 type model struct {
 	o       bachata.QueueOptions
 	now     func() time.Time
+	since   time.Time // when the operation under way began
 	inboxes map[string]*modelInbox
 	known   map[modelKey]*modelMessage
 }
@@ -148,7 +149,7 @@ func (m *model) store(item bachata.Item, got bachata.PutResult, key modelKey) {
 		b := m.inbox(channel)
 		for !b.room(m.o, item) {
 			oldest := slices.IndexFunc(b.entries, func(e *modelEntry) bool { return e.kind == bachata.KindMessage })
-			m.lose(channel, oldest, bachata.OutcomeDropped, m.now())
+			m.lose(channel, oldest, bachata.OutcomeDropped)
 		}
 		b.entries = append(b.entries, &modelEntry{put: m.now(), message: msg})
 		msg.waits++
@@ -161,13 +162,13 @@ func (m *model) store(item bachata.Item, got bachata.PutResult, key modelKey) {
 	}
 	for i, channel := range item.Channels {
 		if got[i] == bachata.Full {
-			m.report(msg, channel, bachata.OutcomeDropped, m.now())
+			m.report(msg, channel, bachata.OutcomeDropped)
 		}
 	}
 }
 
 // lose takes the message at place i off an inbox, leaves a gap there and reports it.
-func (m *model) lose(channel string, i int, o bachata.Outcome, since time.Time) {
+func (m *model) lose(channel string, i int, o bachata.Outcome) {
 	b := m.inbox(channel)
 	lost := b.entries[i]
 	mark := &modelEntry{kind: bachata.KindGap, cursor: lost.cursor}
@@ -178,17 +179,17 @@ func (m *model) lose(channel string, i int, o bachata.Outcome, since time.Time) 
 	}
 	b.entries[i] = mark
 	lost.message.waits--
-	m.report(lost.message, channel, o, since)
+	m.report(lost.message, channel, o)
 }
 
-// report makes a receipt of what became of msg between since and now.
-func (m *model) report(msg *modelMessage, from string, o bachata.Outcome, since time.Time) {
+// report makes a receipt of what became of msg in the operation under way.
+func (m *model) report(msg *modelMessage, from string, o bachata.Outcome) {
 	item := msg.item
 	if item.ID.IsZero() || item.Origin == "" || item.NoReceipt {
 		return
 	}
 	r := modelEntry{
-		kind: bachata.KindReceipt, from: since.UnixMilli(), till: m.now().UnixMilli(),
+		kind: bachata.KindReceipt, from: m.since.UnixMilli(), till: m.now().UnixMilli(),
 		text: describe(bachata.Envelope{Kind: bachata.KindReceipt, ID: item.ID, From: from, Dest: item.Dest, Outcome: o}),
 	}
 	msg.receipts = append(msg.receipts, r)
@@ -219,8 +220,8 @@ func (e *modelEntry) evict() {
 	*e = modelEntry{kind: bachata.KindGap, cursor: e.cursor, gap: bachata.Gap{Receipts: 1}}
 }
 
-// expire applies that time has gone on from since.
-func (m *model) expire(since time.Time) {
+// expire applies that time has gone on.
+func (m *model) expire() {
 	var channels []string
 	for channel := range m.inboxes {
 		channels = append(channels, channel)
@@ -230,7 +231,7 @@ func (m *model) expire(since time.Time) {
 			age := m.now().Sub(e.put)
 			switch {
 			case e.kind == bachata.KindMessage && age > m.o.InboxAge:
-				m.lose(channel, i, bachata.OutcomeExpired, since)
+				m.lose(channel, i, bachata.OutcomeExpired)
 			case e.kind == bachata.KindReceipt && age > m.o.ReceiptAge:
 				e.evict()
 			}
@@ -271,7 +272,7 @@ func (m *model) take(channel, by string, e *modelEntry) {
 	b.entries = slices.DeleteFunc(b.entries, func(other *modelEntry) bool { return other == e })
 	if e.kind == bachata.KindMessage {
 		e.message.waits--
-		m.report(e.message, by, bachata.OutcomeDelivered, m.now())
+		m.report(e.message, by, bachata.OutcomeDelivered)
 	}
 }
 

@@ -167,7 +167,7 @@ func (r *modelRun) compare(anyOrder bool) string {
 	}
 	complaint := check()
 	if complaint != "" && (!r.x.info.Atomic || r.profile.time > 0) {
-		complaint = poll(check)
+		complaint = r.x.poll(check)
 	}
 	if complaint != "" {
 		return complaint

@@ -11,6 +11,7 @@ import (
 
 // step does one random operation to the queue and to the model, and returns a complaint if the answers differ.
 func (r *modelRun) step() string {
+	r.m.since = r.m.now()
 	switch n := r.rng.IntN(100); {
 	case n < 30:
 		return r.put(r.items(6, r.newItem))
@@ -220,9 +221,8 @@ func (r *modelRun) advance() string {
 	}
 	d := time.Duration(1+r.rng.IntN(int(r.profile.time/time.Minute))) * time.Minute
 	r.note("time goes on by %v", d)
-	since := r.x.store.Now()
 	r.x.store.Advance(d)
-	r.m.expire(since)
+	r.m.expire()
 	return ""
 }
 

@@ -40,6 +40,8 @@ type Backend struct {
 	NoClock bool
 	// Serial keeps the cases from running in parallel.
 	Serial bool
+
+	patience time.Duration // default longPatience
 }
 
 // Store is where the queue of one test keeps what it stores. Only Open is required.

@@ -171,7 +171,7 @@ func (x *fixture) follow(n int) {
 	}
 	sweep := time.NewTicker(time.Second) // for the wake-ups that were lost
 	defer sweep.Stop()
-	for deadline := time.Now().Add(patience); read < n && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(x.patience); read < n && time.Now().Before(deadline); {
 		var w bachata.Wake
 		select {
 		case w = <-wakes:
