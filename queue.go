@@ -31,7 +31,7 @@ type Queue interface {
 	// In reliable mode an item with an id is known by (Origin, Dest, ID): put again while it is pending or within
 	// the dedupe window it is the same message, whatever its content or channels: every channel is answered
 	// Duplicate, after the same barrier as the first, and the receipts that it already has are put into the inbox
-	// of Origin once more. Two items of one call may be the same message too.
+	// of Origin once more, with the id as this item spells it. Two items of one call may be the same message too.
 	//
 	// An inbox that is full answers Full, or drops its oldest message, as the queue was configured. If at least
 	// one channel of an item took it, each Full channel is reported to Origin by a receipt with OutcomeDropped.
