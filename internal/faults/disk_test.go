@@ -23,7 +23,7 @@ import (
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	server := newServer(t, proc.Options{
-		Dir:  filepath.Join(mountTmpfs(t, "320m"), "queue"), // room for four segments of 64 MiB
+		Dir:  filepath.Join(mountTmpfs(t, "200m"), "queue"), // room for three segments of 64 MiB
 		Args: []string{"--inbox-messages", "1000000", "--inbox-bytes", "1GiB"},
 	})
 	start(t, server)
@@ -37,7 +37,7 @@ func TestDiskFull(t *testing.T) {
 	dora := s.join(t, "dora", o(3))
 	bob.Hold(true)
 	carl.Hold(true)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*settleTime)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*settleTime)
 	defer cancel()
 
 	expectHealth(t, server, http.StatusOK)

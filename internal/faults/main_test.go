@@ -14,12 +14,12 @@ import (
 )
 
 var (
-	rounds    = flag.Int("rounds", 20, "how many rounds TestKillRounds runs")
+	rounds    = flag.Int("rounds", usualRounds, "how many rounds of kills, or of losses of power, there are")
 	seed      = flag.Uint64("seed", uint64(time.Now().UnixNano()), "what all choices come from")
 	histories = flag.String("histories", "", "the folder to keep the histories in (default: they are not kept)")
 )
 
-// program is the server's path, built once for all tests.
+// program is the server's path, built once for all tests; under the race detector if they are.
 var program string
 
 func TestMain(m *testing.M) {
@@ -36,7 +36,7 @@ func run(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	if program, err = proc.Build(ctx, dir); err != nil {
+	if program, err = proc.Build(ctx, dir, buildFlags...); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

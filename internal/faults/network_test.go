@@ -63,57 +63,6 @@ func TestHalfOpen(t *testing.T) {
 	t.Log(s.judge(t, serverWindow))
 }
 
-// TestPause stops the server (SIGSTOP) for a second, again and again, under load: nothing is lost, and nobody is given
-// up for it.
-func TestPause(t *testing.T) {
-	t.Parallel()
-	server := newServer(t, proc.Options{})
-	start(t, server)
-	s := newScene(t, "all")
-	s.joinAll(t, server.Addr(), "anna", "bob", "carl")
-	stop := s.loadUntil(t, 5*time.Millisecond, *seed)
-	for range 3 {
-		pace(t.Context(), 200*time.Millisecond)
-		if err := server.Pause(); err != nil {
-			t.Fatal(err)
-		}
-		pace(t.Context(), time.Second)
-		if err := server.Resume(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	pace(t.Context(), 200*time.Millisecond)
-	stop()
-	for i, c := range s.clients {
-		if got := c.Dialed(); got != 1+i%2 {
-			t.Errorf("%s dialed %d times, want %d: a pause is no reason to lose a connection", s.channels[i], got, 1+i%2)
-		}
-	}
-	s.settle(t)
-	t.Log(s.judge(t, serverWindow))
-}
-
-// TestStop ends the server with SIGTERM under load, so that it drains, and starts it again: a deploy.
-func TestStop(t *testing.T) {
-	t.Parallel()
-	server := newServer(t, proc.Options{})
-	start(t, server)
-	s := newScene(t, "all")
-	s.joinAll(t, server.Addr(), "anna", "bob", "carl")
-	stop := s.loadUntil(t, 5*time.Millisecond, *seed)
-	for range 3 {
-		pace(t.Context(), 300*time.Millisecond)
-		if err := server.Stop(); err != nil {
-			t.Error(err)
-		}
-		start(t, server)
-	}
-	pace(t.Context(), 300*time.Millisecond)
-	stop()
-	s.settle(t)
-	t.Log(s.judge(t, serverWindow))
-}
-
 // TestStoppedReader has one receiver stop reading, with a tiny receive buffer, while more is sent to it than any buffer
 // holds, and another stop confirming. The traffic of the others goes on, the server's memory stays bounded, and in the
 // end both get everything.

@@ -168,7 +168,7 @@ func (s *scene) judge(t *testing.T, o checker.Options) checker.Report {
 		}
 		t.Error(v)
 	}
-	if report.Accepted == 0 || report.Receipts == 0 {
+	if report.Accepted == 0 || report.Shown == 0 || report.Receipts == 0 && !o.Simple {
 		t.Errorf("nothing was judged: %+v", report)
 	}
 	if !t.Failed() && *histories == "" {
@@ -193,6 +193,13 @@ func newServer(t *testing.T, o proc.Options) *proc.Server {
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
+		}
+		log := s.Log()
+		for _, bad := range []string{"DATA RACE", "panic", "goroutine "} {
+			if strings.Contains(log, bad) {
+				t.Errorf("the server's log says %q:\n%s", bad, log)
+				break
+			}
 		}
 	})
 	return s

@@ -166,6 +166,17 @@ func TestRight(t *testing.T) {
 			anna ack 1 a
 			bob message 1 a anna
 			bob message 1 a anna`, checker.Options{Simple: true}},
+		{"simple mode, sent again, the first one lost", begin + `
+			anna send 1 a bob
+			anna close 1
+			anna dial 2
+			anna open 2
+			anna send 2 a bob
+			anna send 2 b bob
+			anna ack 2 a
+			anna ack 2 b
+			bob message 1 b anna
+			bob message 1 a anna`, checker.Options{Simple: true}},
 		{"memory", begin + end + "server memory size=100\n", checker.Options{MemoryBytes: 100}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

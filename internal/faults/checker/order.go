@@ -28,12 +28,14 @@ type sequence struct {
 	messages []*message
 }
 
-// newSequence leaves out what comes again and what nobody sent: both are judged elsewhere.
+// newSequence leaves out what comes again and what nobody sent: both are judged elsewhere; and in simple mode what was
+// sent more than once, which makes as many messages.
 func (r *run) newSequence(c *client, conn int, seen []wire) sequence {
 	s := sequence{client: c, conn: conn}
 	have := make(map[key]bool)
 	for _, w := range seen {
-		if m := r.messages[w.key]; m != nil && w.key.id != "" && !have[w.key] {
+		m := r.messages[w.key]
+		if m != nil && w.key.id != "" && !have[w.key] && (!r.options.Simple || len(m.sends) == 1) {
 			have[w.key] = true
 			s.messages = append(s.messages, m)
 		}

@@ -20,10 +20,11 @@ import (
 	"github.com/bachata-go/bachata/internal/faults/history"
 )
 
-// Build builds the server into dir and returns the path of the program.
-func Build(ctx context.Context, dir string) (string, error) {
+// Build builds the server into dir, with the flags of `go build` that are given, and returns the path of the program.
+func Build(ctx context.Context, dir string, flags ...string) (string, error) {
 	program := filepath.Join(dir, "bachata")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/bachata-go/bachata/cmd/bachata")
+	args := append(append([]string{"build", "-o", program}, flags...), "github.com/bachata-go/bachata/cmd/bachata")
+	cmd := exec.CommandContext(ctx, "go", args...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build server: %w\n%s", err, out)
 	}

@@ -62,17 +62,21 @@ func (p *Proxy) Delay(d time.Duration) {
 	p.delay = d
 }
 
-// Cut cuts every connection that there is after 0 to 300 more bytes, wherever in a frame that is, and returns how many
-// there are. One on which nothing moves lives on until something does.
+// Cut cuts every connection that there is after 0 to 299 more bytes, wherever in a frame that is, and returns how many
+// it had not cut before. One on which nothing moves lives on until something does.
 func (p *Proxy) Cut() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	n := 0
 	for pair := range p.pairs {
 		pair.mu.Lock()
-		pair.quota = p.random.IntN(300)
+		if pair.quota < 0 {
+			pair.quota = p.random.IntN(300)
+			n++
+		}
 		pair.mu.Unlock()
 	}
-	return len(p.pairs)
+	return n
 }
 
 // Silence stops passing anything on for every connection that there is, without closing it: each side is left half open,

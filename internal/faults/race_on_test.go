@@ -1,0 +1,8 @@
+//go:build linux && race
+
+package faults_test
+
+// Under the race detector everything takes several times as long.
+const usualRounds = 5
+
+var buildFlags = []string{"-race"}
