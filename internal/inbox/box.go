@@ -68,7 +68,10 @@ func (x *box[R]) len() int            { return len(x.buf) - x.head }
 // after returns the index of the first entry whose number is larger than seq.
 func (x *box[R]) after(seq uint64) int {
 	es := x.entries()
-	if len(es) == 0 || es[0].seq > seq {
+	switch n := len(es); { // the ends are where nearly all happens
+	case n == 0 || es[n-1].seq <= seq:
+		return n
+	case es[0].seq > seq:
 		return 0
 	}
 	return sort.Search(len(es), func(i int) bool { return es[i].seq > seq })

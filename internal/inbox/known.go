@@ -1,13 +1,10 @@
 package inbox
 
-import (
-	"encoding/binary"
-	"slices"
-)
+import "slices"
 
 // known is the table of the ids that are recognized: every message with an id that is pending, and those that were
-// accepted within the window. An id whose message is pending costs 40 bytes of slot, 4 in its generation and about 8
-// in the index; one that was confirmed once costs 16 more: 68 bytes, 69 measured (TestRememberedBytes), plus the
+// accepted within the window. An id whose message is pending costs 40 bytes of slot, 4 in its generation and about 9
+// in the index; one that was confirmed once costs 16 more: 69 bytes, 71 measured (TestRememberedBytes), plus the
 // name of who confirmed, kept once for all.
 type known struct {
 	limits *Limits
@@ -236,69 +233,4 @@ func (k *known) retire(now int64) bool {
 		k.onShrink(max(now-g.end, 0), now)
 	}
 	return true
-}
-
-func (k *known) shard(key *Key) *shard { return &k.shards[key[0]] }
-
-// shard is a part of the index, small enough that growing it holds nobody up: open addressing over slot numbers.
-type shard struct {
-	table []uint32
-	count int
-}
-
-func (h *shard) home(key *Key) int {
-	return int(binary.LittleEndian.Uint32(key[1:])) & (len(h.table) - 1)
-}
-
-func (h *shard) find(k *known, key *Key) uint32 {
-	if h.count == 0 {
-		return 0
-	}
-	for p := h.home(key); ; p = (p + 1) & (len(h.table) - 1) {
-		i := h.table[p]
-		if i == 0 || k.slots.at(i).key == *key {
-			return i
-		}
-	}
-}
-
-func (h *shard) insert(k *known, i uint32) {
-	if (h.count+1)*4 > len(h.table)*3 {
-		old := h.table
-		h.table = make([]uint32, max(8, 2*len(old)))
-		for _, j := range old {
-			if j != 0 {
-				h.place(k, j)
-			}
-		}
-	}
-	h.place(k, i)
-	h.count++
-}
-
-func (h *shard) place(k *known, i uint32) {
-	p := h.home(&k.slots.at(i).key)
-	for h.table[p] != 0 {
-		p = (p + 1) & (len(h.table) - 1)
-	}
-	h.table[p] = i
-}
-
-// remove closes the hole that it makes, so that no search has to pass over the dead.
-func (h *shard) remove(k *known, i uint32) {
-	mask := len(h.table) - 1
-	p := h.home(&k.slots.at(i).key)
-	for h.table[p] != i {
-		p = (p + 1) & mask
-	}
-	for q := (p + 1) & mask; h.table[q] != 0; q = (q + 1) & mask {
-		// what stands at q may move to p only if its home is not between them
-		home := h.home(&k.slots.at(h.table[q]).key)
-		if (q-home)&mask >= (q-p)&mask {
-			h.table[p] = h.table[q]
-			p = q
-		}
-	}
-	h.table[p] = 0
-	h.count--
 }
