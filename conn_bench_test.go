@@ -51,7 +51,7 @@ func benchmarkAnswer(b *testing.B, parked bool, burst int) {
 		if r != nil {
 			ready = r
 		}
-		if _, err := ws.ReadFrame(ready); err != nil {
+		if _, _, err := readFrame(ready); err != nil {
 			b.Fatal(err)
 		}
 		conns <- conn

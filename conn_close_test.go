@@ -11,7 +11,7 @@ import (
 )
 
 // sessionOf serves, and opens a connection of which it returns both ends.
-func sessionOf(t *testing.T, serve func(*testing.T, *bachata.Options, func(*bachata.Handler)) string, change func(h *bachata.Handler)) (*client, *bachata.Session, <-chan bool) {
+func sessionOf(t *testing.T, serve server, change func(h *bachata.Handler)) (*client, *bachata.Session, <-chan bool) {
 	t.Helper()
 	sessions, closed := make(chan *bachata.Session, 1), make(chan bool, 1)
 	url := serve(t, nil, func(h *bachata.Handler) {

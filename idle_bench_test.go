@@ -145,17 +145,17 @@ func idle(url string) error {
 	if r != nil {
 		in = r
 	}
-	if f, err := ws.ReadFrame(in); err != nil || f.Header.OpCode != ws.OpText {
-		return fmt.Errorf("first came %v, %w", f, err)
+	if op, payload, err := readFrame(in); err != nil || op != text {
+		return fmt.Errorf("first came opcode %d, payload %q, error %w", op, payload, err)
 	}
 	go func() {
 		for {
-			f, err := ws.ReadFrame(in)
+			op, payload, err := readFrame(in)
 			if err != nil {
 				return
 			}
-			if f.Header.OpCode == ws.OpPing {
-				_, _ = conn.Write(frame(fin|pong, string(f.Payload)))
+			if op == ping {
+				_, _ = conn.Write(frame(fin|pong, string(payload)))
 			}
 		}
 	}()

@@ -81,8 +81,11 @@ func serve(t *testing.T, o *bachata.Options, change func(h *bachata.Handler)) st
 	return listen(t, newHandler(t, o, change))
 }
 
-// drivers are the ways in which a connection is read: each serves as serve does.
-var drivers = map[string]func(t *testing.T, o *bachata.Options, change func(h *bachata.Handler)) string{
+// server is what serve is.
+type server func(t *testing.T, o *bachata.Options, change func(h *bachata.Handler)) string
+
+// drivers are the ways in which a connection is read.
+var drivers = map[string]server{
 	"polled": serve,
 	"parked": func(t *testing.T, o *bachata.Options, change func(h *bachata.Handler)) string {
 		h := newHandler(t, o, change)
@@ -212,8 +215,10 @@ func (c *client) write(b []byte) {
 }
 
 // read returns the next frame. It must be whole and not masked.
-func (c *client) read() (op byte, payload []byte, err error) {
-	h, err := ws.ReadHeader(c.r)
+func (c *client) read() (op byte, payload []byte, err error) { return readFrame(c.r) }
+
+func readFrame(r io.Reader) (op byte, payload []byte, err error) {
+	h, err := ws.ReadHeader(r)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -221,7 +226,7 @@ func (c *client) read() (op byte, payload []byte, err error) {
 		return 0, nil, fmt.Errorf("the server sent the header %+v", h)
 	}
 	var b bytes.Buffer
-	_, err = io.CopyN(&b, c.r, h.Length)
+	_, err = io.CopyN(&b, r, h.Length)
 	return byte(h.OpCode), b.Bytes(), err
 }
 
