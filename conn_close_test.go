@@ -2,6 +2,7 @@ package bachata_test
 
 import (
 	"fmt"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,7 +16,7 @@ func sessionOf(t *testing.T, serve server, change func(h *bachata.Handler)) (*cl
 	t.Helper()
 	sessions, closed := make(chan *bachata.Session, 1), make(chan bool, 1)
 	url := serve(t, nil, func(h *bachata.Handler) {
-		h.OnOpen = func(s *bachata.Session) { sessions <- s }
+		h.OnOpen = func(s *bachata.Session, _ *http.Request) { sessions <- s }
 		h.OnClose = func(*bachata.Session) { closed <- true }
 		if change != nil {
 			change(h)
@@ -121,7 +122,7 @@ func TestDescriptorsAreUsedAgain(t *testing.T) {
 			var mu sync.Mutex
 			sessions := make(map[*bachata.Session]bool)
 			url := serve(t, nil, func(h *bachata.Handler) {
-				h.OnOpen = func(s *bachata.Session) {
+				h.OnOpen = func(s *bachata.Session, _ *http.Request) {
 					mu.Lock()
 					sessions[s] = true
 					mu.Unlock()

@@ -13,7 +13,7 @@ func (c *conn) take(b []byte) {
 	b = c.add(b)
 	var closing *happening
 	for len(b) > 0 && closing == nil {
-		hp, n := c.assembler.next(b, c.h.MaxMessage)
+		hp, n := c.assembler.next(b, c.h.maxMessage)
 		if hp.fault.code != 0 {
 			closing = &happening{fault: hp.fault}
 			break

@@ -30,8 +30,8 @@ type Handler struct {
 	// It is called after the origin was checked, and may block.
 	Authenticate func(r *http.Request) (Identity, error)
 
-	// OnOpen is called before anything is written to a new session or read from it.
-	OnOpen func(s *Session)
+	// OnOpen is called before anything is written to a new session or read from it. r must not be kept.
+	OnOpen func(s *Session, r *http.Request)
 	// OnMessage sees each message before the routes do; those of one session one after the other. An error refuses the
 	// message: the client is told a *Refusal as it is, and of any other error only that there was one.
 	OnMessage func(s *Session, m *Message) error
@@ -53,9 +53,6 @@ type Handler struct {
 	// up if they offer some and none is.
 	Subprotocols []string
 
-	// MaxMessage is the largest message in bytes, over all its fragments; more closes with 1009. Default: MaxMessage
-	// of the center, which is the one that clients are told. Better set it there.
-	MaxMessage int
 	// MaxPending bounds, in bytes, what one connection keeps for a client that reads too slowly; past it the connection
 	// is closed with 4408. What is written while nothing else waits is always kept, and from 256 KiB on nothing more
 	// is read from that client. Default 8 MiB, which holds a full default window, its receipts and the answers to one
@@ -76,13 +73,14 @@ type Handler struct {
 	// content are never logged.
 	Logger *slog.Logger
 
-	once     sync.Once
-	setupErr error // what Check found
-	heart    heartbeat
-	poller   poller
-	parked   bool // connections are parked, not polled; set by tests
-	buffers  connBuffers
-	helpers  sync.WaitGroup // flushers, and closes that may block
+	once       sync.Once
+	maxMessage int   // the largest message in bytes, over all its fragments; more closes with 1009
+	setupErr   error // what Check found
+	heart      heartbeat
+	poller     poller
+	parked     bool // connections are parked, not polled; set by tests
+	buffers    connBuffers
+	helpers    sync.WaitGroup // flushers, and closes that may block
 }
 
 // Check reports what the handler can't work without. ServeHTTP answers 500 until it is there.
@@ -106,9 +104,7 @@ func (h *Handler) setUp() {
 		h.logError("endpoint is not set up", h.setupErr)
 		return
 	}
-	if h.MaxMessage <= 0 {
-		h.MaxMessage = h.Center.options.MaxMessage
-	}
+	h.maxMessage = h.Center.options.MaxMessage
 	orDefault(&h.MaxPending, 8<<20)
 	h.setTimeouts()
 }
@@ -153,7 +149,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if authErr != nil {
 		c.Close(authClose(authErr))
 	} else {
-		h.attach(c, id)
+		h.attach(c, id, r)
 	}
 	go c.start(rest)
 	if authErr != nil && h.OnAuthError != nil {
@@ -185,8 +181,13 @@ func authClose(err error) (CloseCode, string) {
 }
 
 // attach gives the connection to the center, or closes it.
-func (h *Handler) attach(c *conn, id Identity) {
-	s, err := h.Center.attach(c, id, sessionHooks{onMessage: h.OnMessage, onOpen: h.onOpen})
+func (h *Handler) attach(c *conn, id Identity, r *http.Request) {
+	onOpen := func(s *Session) {
+		if h.OnOpen != nil {
+			h.guard("OnOpen", s, func(s *Session) { h.OnOpen(s, r) })
+		}
+	}
+	s, err := h.Center.attach(c, id, h.OnMessage, onOpen)
 	switch {
 	case err == nil:
 		c.session = s
@@ -195,12 +196,6 @@ func (h *Handler) attach(c *conn, id Identity) {
 	default:
 		h.logError("attach session", err)
 		c.Close(CloseInternal, "internal error")
-	}
-}
-
-func (h *Handler) onOpen(s *Session) {
-	if h.OnOpen != nil {
-		h.guard("OnOpen", s, h.OnOpen)
 	}
 }
 

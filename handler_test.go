@@ -209,7 +209,7 @@ func TestAuthentication(t *testing.T) {
 				center = h.Center
 				h.Authenticate = func(*http.Request) (bachata.Identity, error) { return test.id, test.err }
 				h.OnAuthError = func(r *http.Request, err error) { told <- err }
-				h.OnOpen = func(*bachata.Session) { t.Error("OnOpen was called") }
+				h.OnOpen = func(*bachata.Session, *http.Request) { t.Error("OnOpen was called") }
 				h.OnClose = func(*bachata.Session) { t.Error("OnClose was called") }
 			})
 			c := dial(t, url, nil)
@@ -232,7 +232,7 @@ func TestHooks(t *testing.T) {
 	t.Parallel()
 	seen := make(chan string, 10)
 	url := serve(t, nil, func(h *bachata.Handler) {
-		h.OnOpen = func(s *bachata.Session) {
+		h.OnOpen = func(s *bachata.Session, _ *http.Request) {
 			s.SetValue("kept")
 			seen <- "open " + s.Identity().Channel
 		}
@@ -261,7 +261,7 @@ func TestHooksThatPanic(t *testing.T) {
 	t.Parallel()
 	closed := make(chan bool, 1)
 	url := serve(t, nil, func(h *bachata.Handler) {
-		h.OnOpen = func(s *bachata.Session) { panic("open") }
+		h.OnOpen = func(s *bachata.Session, _ *http.Request) { panic("open") }
 		h.OnClose = func(s *bachata.Session) { closed <- true; panic("close") }
 	})
 	c := dial(t, url, nil)

@@ -39,7 +39,7 @@ func open(t *testing.T, h *Handler, r *quietReceiver) net.Conn {
 }
 
 func heartbeatHandler() *Handler {
-	h := &Handler{MaxMessage: defaultMaxMessage, MaxPending: 1 << 20}
+	h := &Handler{maxMessage: defaultMaxMessage, MaxPending: 1 << 20}
 	h.setTimeouts()
 	return h
 }
@@ -183,7 +183,7 @@ func TestPingsAreSpread(t *testing.T) {
 func TestHeartbeatOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := &Handler{MaxMessage: defaultMaxMessage, MaxPending: 1 << 20, PingInterval: -1}
+		h := &Handler{maxMessage: defaultMaxMessage, MaxPending: 1 << 20, PingInterval: -1}
 		h.setTimeouts()
 		var r quietReceiver
 		client := open(t, h, &r)

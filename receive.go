@@ -107,8 +107,8 @@ func (s *Session) message(b *intake, m *Message) {
 		return
 	}
 	m.setFrom(s.identity.From)
-	if s.hooks.onMessage != nil {
-		if err := c.guard(func() error { return s.hooks.onMessage(s, m) }); err != nil {
+	if s.onMessage != nil {
+		if err := c.guard(func() error { return s.onMessage(s, m) }); err != nil {
 			b.refuse(c, err, m.id)
 			return
 		}

@@ -14,14 +14,15 @@ type Session struct {
 	socket   Socket
 	barrier  Barrier // the socket, if it is one
 	identity Identity
-	hooks    sessionHooks
-	pump     runner
+	// onMessage sees each message before the routes do. An error refuses it, as a route's would.
+	onMessage func(*Session, *Message) error
+	pump      runner
 
 	writing sync.Mutex // held while frames are handed to the socket
 
 	mu      sync.Mutex
 	value   any
-	ready   bool // the 1000 is written
+	ready   bool // the 1000 is being written, or was
 	closed  bool
 	cursor  Cursor // the last envelope that was written
 	window  window
@@ -42,34 +43,27 @@ type Session struct {
 	pingDue   bool
 }
 
-// sessionHooks are what a Handler adds to its sessions.
-type sessionHooks struct {
-	// onMessage sees each message before the routes do. An error refuses it, as a route's would.
-	onMessage func(*Session, *Message) error
-	// onOpen is called before the 1000 is written.
-	onOpen func(*Session)
-}
-
 // Attach opens a session for sock: it is told 1000, and then what its inbox holds. The driver of sock calls Receive,
 // Pong and, when the socket is gone, Detach.
 func (c *Center) Attach(sock Socket, id Identity) (*Session, error) {
-	return c.attach(sock, id, sessionHooks{})
+	return c.attach(sock, id, nil, nil)
 }
 
-func (c *Center) attach(sock Socket, id Identity, hooks sessionHooks) (*Session, error) {
+// attach calls onOpen, if there is one, before the 1000 is written.
+func (c *Center) attach(sock Socket, id Identity, onMessage func(*Session, *Message) error, onOpen func(*Session)) (*Session, error) {
 	id, err := id.check()
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{center: c, socket: sock, identity: id, hooks: hooks}
+	s := &Session{center: c, socket: sock, identity: id, onMessage: onMessage}
 	s.barrier, _ = sock.(Barrier)
 	s.pump.state.Store(runnerRunning) // until the 1000 is written
 	if err := c.join(s); err != nil {
 		return nil, err
 	}
 	c.counters.Add(CountOpened, 1)
-	if hooks.onOpen != nil {
-		hooks.onOpen(s)
+	if onOpen != nil {
+		onOpen(s)
 	}
 	if !id.Expires.IsZero() {
 		s.mu.Lock()
@@ -78,20 +72,29 @@ func (c *Center) attach(sock Socket, id Identity, hooks sessionHooks) (*Session,
 		})
 		s.mu.Unlock()
 	}
-	s.writeTransport(&Transport{
-		Code:         CodeReady,
-		DedupeMillis: c.queue.Info().Dedupe.Milliseconds(),
-		MaxMessage:   int64(c.options.MaxMessage),
-		From:         id.From,
-	})
-	s.mu.Lock()
-	s.ready = true
-	s.mu.Unlock()
+	s.greet()
 	s.pump.start(c, s)
 	if c.mode == Simple {
 		s.hub.simple.kick(c, s.hub)
 	}
 	return s, nil
+}
+
+// greet writes the 1000. Whoever sees that the session is ready writes behind it, for this holds the socket.
+func (s *Session) greet() {
+	c := s.center
+	text := c.proto.AppendTransport(nil, &Transport{
+		Code:         CodeReady,
+		DedupeMillis: c.queue.Info().Dedupe.Milliseconds(),
+		MaxMessage:   int64(c.options.MaxMessage),
+		From:         s.identity.From,
+	})
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.mu.Lock()
+	s.ready = true
+	s.mu.Unlock()
+	_ = s.socket.Write(s.socket.AppendFrame(nil, text))
 }
 
 // Identity returns who is behind the session.

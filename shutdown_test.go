@@ -147,13 +147,15 @@ func TestNothingComesBeforeThe1000(t *testing.T) {
 		bob := &peer{t: t, socket: &socket{}}
 		bob.onWrite = func() {
 			bob.onWrite = nil
-			if _, err := c.Process(t.Context(), typing); err != nil {
-				t.Error(err)
-			}
+			go func() {
+				if _, err := c.Process(t.Context(), typing); err != nil {
+					t.Error(err)
+				}
+			}()
 		}
 		if bob.session, err = c.Attach(bob.socket, bachata.Identity{Channel: "bob"}); err != nil {
 			t.Fatal(err)
 		}
-		bob.expect(`{"type":1000,"dedupe":3600000,"max":65536,"from":"bob"}`)
+		bob.expect(`{"type":1000,"dedupe":3600000,"max":65536,"from":"bob"}`, `{"type":"direct","dest":"bob","ephemeral":true}`)
 	})
 }

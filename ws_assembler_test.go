@@ -35,7 +35,7 @@ func (s *sink) Close() error                     { return nil }
 
 // feed hands input to a connection in pieces, and returns what its session got and what the client was sent.
 func feed(input []byte, piece int) (got []string, written string) {
-	h := &Handler{MaxMessage: 300, MaxPending: 1 << 20}
+	h := &Handler{maxMessage: 300, MaxPending: 1 << 20}
 	h.setTimeouts()
 	var r notingReceiver
 	var s sink
