@@ -1,0 +1,205 @@
+// Package redistest runs redis-server processes for tests: on ports of 127.0.0.1 that nobody else uses, in directories
+// that go with the test. Without the binary a test fails; it is never skipped.
+package redistest
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long a server may take to come up.
+const patience = 20 * time.Second
+
+// Server is a redis-server process. Its methods end the test if they can't do what they say.
+type Server struct {
+	t      testing.TB
+	dir    string
+	port   int
+	args   []string
+	binary string
+
+	mu  sync.Mutex
+	cmd *exec.Cmd
+	log *os.File
+}
+
+// Start runs a server with the arguments given besides the port and the directory, and ends it with the test. By
+// default it keeps everything in memory.
+func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	return start(t, "redis-server", args...)
+}
+
+func start(t testing.TB, binary string, args ...string) *Server {
+	t.Helper()
+	path, err := exec.LookPath(binary)
+	if err != nil {
+		t.Fatalf("the tests need %s: apt-get install redis-server (%v)", binary, err)
+	}
+	s := &Server{t: t, dir: tempDir(t), port: freePort(t), args: args, binary: path}
+	t.Cleanup(s.Kill)
+	s.Restart()
+	return s
+}
+
+// tempDir is t.TempDir for one that may still be written to for a moment.
+func tempDir(t testing.TB) string {
+	dir, err := os.MkdirTemp("", "redistest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// freePort returns a port that was free just now, and whose port for the cluster's bus (10,000 more) was too.
+func freePort(t testing.TB) int {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		_ = l.Close()
+		if port > 55000 {
+			continue
+		}
+		bus, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port+10000))
+		if err == nil {
+			_ = bus.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return 0
+}
+
+// Addr is the server's address.
+func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+
+// Port is the server's port.
+func (s *Server) Port() int { return s.port }
+
+// Dir is where the server keeps its files.
+func (s *Server) Dir() string { return s.dir }
+
+// Pid is the id of the process.
+func (s *Server) Pid() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cmd.Process.Pid
+}
+
+// Restart runs the server that is not running, with the files that it left.
+func (s *Server) Restart() {
+	s.t.Helper()
+	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	args := append([]string{"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", s.dir, "--save", ""}, s.args...)
+	if strings.HasSuffix(s.binary, "sentinel") {
+		args = append([]string{filepath.Join(s.dir, "sentinel.conf")}, s.args...)
+	}
+	cmd := exec.Command(s.binary, args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = processAttributes()
+	if err := cmd.Start(); err != nil {
+		s.t.Fatalf("start %s: %v", s.binary, err)
+	}
+	s.mu.Lock()
+	s.cmd, s.log = cmd, log
+	s.mu.Unlock()
+	s.eventually("start", func() error {
+		_, err := s.try("PING")
+		if err != nil && strings.Contains(err.Error(), "LOADING") {
+			return err
+		}
+		if err != nil && strings.Contains(err.Error(), "NOAUTH") {
+			return nil
+		}
+		return err
+	})
+}
+
+// Kill ends the process with SIGKILL, if it runs.
+func (s *Server) Kill() {
+	s.mu.Lock()
+	cmd, log := s.cmd, s.log
+	s.cmd, s.log = nil, nil
+	s.mu.Unlock()
+	if cmd == nil {
+		return
+	}
+	_ = cmd.Process.Signal(syscall.SIGCONT)
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	_ = log.Close()
+}
+
+// Pause stops the process with SIGSTOP; Resume lets it go on.
+func (s *Server) Pause() { _ = syscall.Kill(s.Pid(), syscall.SIGSTOP) }
+
+// Resume lets a paused process go on.
+func (s *Server) Resume() { _ = syscall.Kill(s.Pid(), syscall.SIGCONT) }
+
+// Do runs one command and returns its reply as redis-cli --raw would print it.
+func (s *Server) Do(args ...string) string {
+	s.t.Helper()
+	reply, err := s.try(args...)
+	if err != nil {
+		s.t.Fatalf("%s: %v", strings.Join(args, " "), err)
+	}
+	return reply
+}
+
+// Try is Do for a command that may fail.
+func (s *Server) Try(args ...string) (string, error) { return s.try(args...) }
+
+func (s *Server) try(args ...string) (string, error) {
+	return Command(s.Addr(), args...)
+}
+
+// eventually repeats try until it returns nil.
+func (s *Server) eventually(doing string, try func() error) {
+	s.t.Helper()
+	Eventually(s.t, fmt.Sprintf("%s %s (log %s)", doing, s.Addr(), s.tail()), try)
+}
+
+func (s *Server) tail() string {
+	b, err := os.ReadFile(filepath.Join(s.dir, "log"))
+	if err != nil {
+		return err.Error()
+	}
+	if len(b) > 2000 {
+		b = b[len(b)-2000:]
+	}
+	return string(bytes.TrimSpace(b))
+}
+
+// Eventually repeats try until it returns nil, and fails the test if that takes too long.
+func Eventually(t testing.TB, doing string, try func() error) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); ; <-tick.C {
+		err := try()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %v", doing, err)
+		}
+	}
+}

@@ -1,0 +1,181 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/bachata-go/bachata"
+)
+
+// level is what the server says of how safe it keeps what it has.
+type level struct {
+	version  string
+	valkey   bool
+	aof      bool
+	fsync    string // appendfsync
+	snapshot bool   // it saves to a file now and then
+	replicas int
+	policy   string // maxmemory-policy
+	maximum  bool   // maxmemory is set
+	unread   bool   // the server does not tell (CONFIG is forbidden)
+}
+
+// Info is bachata.Queue's. The level is what the server said when it was asked last, at most a minute ago.
+func (q *Queue) Info() bachata.Info {
+	info := bachata.Info{Name: "redis", Durable: true, Atomic: !q.keys.cluster, Dedupe: q.window()}
+	if q.limits.Simple {
+		info.Mode, info.Dedupe = bachata.Simple, 0
+	}
+	l := q.level.Load()
+	info.Level = l.sentence(q.options.Wait)
+	return info
+}
+
+// window returns for how long ids are remembered now.
+func (q *Queue) window() time.Duration {
+	w := q.limits.Window
+	if forgot := q.forgot.Load(); forgot > 0 {
+		w = max(0, min(w, q.now()-forgot))
+	}
+	return time.Duration(w) * time.Millisecond
+}
+
+// sentence says what accepted messages survive.
+func (l *level) sentence(wait int) string {
+	var s string
+	switch {
+	case l.unread:
+		s = "as safe as the Redis server is configured, which it does not tell"
+	case l.aof && l.fsync == "always":
+		s = "Redis, appendfsync always: survives kill -9 and power loss of its host"
+	case l.aof && l.fsync == "everysec":
+		s = "Redis, appendfsync everysec: survives kill -9 of the server; about the last second is lost with its host"
+	case l.aof:
+		s = "Redis, appendfsync no: survives kill -9 of the server; what the kernel had not written is lost with its host"
+	case l.snapshot:
+		s = "Redis in memory with snapshots: what came after the last snapshot is lost when the server ends"
+	default:
+		s = "Redis in memory: lost when the server ends"
+	}
+	switch {
+	case wait > 0:
+		s += fmt.Sprintf("; %d of %d replicas have it too", wait, l.replicas)
+	case l.replicas > 0:
+		s += fmt.Sprintf("; a failover can lose what its %d replicas had not got yet", l.replicas)
+	}
+	return s
+}
+
+// warnings says what about the server an operator should change.
+func (l *level) warnings(wait int) []string {
+	var all []string
+	if l.policy != "" && l.policy != "noeviction" {
+		all = append(all, fmt.Sprintf("maxmemory-policy is %q: the server may throw accepted messages away, set it to noeviction", l.policy))
+	}
+	if wait > l.replicas && !l.unread {
+		all = append(all, fmt.Sprintf("wait is %d, the server has %d replicas: nothing will be accepted", wait, l.replicas))
+	}
+	return all
+}
+
+// readLevel asks the server, and in a cluster all primaries: the weakest counts.
+func (q *Queue) readLevel(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, q.options.Timeout)
+	defer cancel()
+	var weakest *level
+	var failed error
+	for address, node := range q.client.Nodes() {
+		l, primary, err := readNode(ctx, node)
+		if err != nil {
+			failed = fmt.Errorf("redis: ask %s for its configuration: %w: %w", address, bachata.ErrUnavailable, err)
+			continue
+		}
+		if !primary && len(q.client.Nodes()) > 1 {
+			continue
+		}
+		if err := l.supported(); err != nil {
+			return err
+		}
+		if weakest == nil || l.rank() < weakest.rank() {
+			weakest = l
+		}
+	}
+	if weakest == nil {
+		if failed == nil {
+			failed = fmt.Errorf("redis: no primary: %w", bachata.ErrUnavailable)
+		}
+		return failed
+	}
+	if old := q.level.Swap(weakest); old == nil || *old != *weakest {
+		for _, w := range weakest.warnings(q.options.Wait) {
+			q.log.Warn("redis: " + w)
+		}
+	}
+	return nil
+}
+
+func readNode(ctx context.Context, node rueidis.Client) (l *level, primary bool, err error) {
+	info, err := node.Do(ctx, node.B().Info().Build()).ToString()
+	if err != nil {
+		return nil, false, err
+	}
+	fields := map[string]string{}
+	for _, line := range strings.Split(info, "\r\n") {
+		if name, value, ok := strings.Cut(line, ":"); ok {
+			fields[name] = value
+		}
+	}
+	l = &level{version: fields["redis_version"], aof: fields["aof_enabled"] == "1", policy: fields["maxmemory_policy"]}
+	if v := fields["valkey_version"]; v != "" {
+		l.version, l.valkey = v, true
+	}
+	l.replicas, _ = strconv.Atoi(fields["connected_slaves"])
+	l.maximum = fields["maxmemory"] != "0"
+	config, err := node.Do(ctx, node.B().ConfigGet().Parameter("appendfsync", "save").Build()).AsStrMap()
+	if err != nil {
+		if _, ok := rueidis.IsRedisErr(err); !ok {
+			return nil, false, err
+		}
+		l.unread = true // hosted servers forbid CONFIG
+	}
+	l.fsync, l.snapshot = config["appendfsync"], config["save"] != ""
+	return l, fields["role"] == "master", nil
+}
+
+// supported returns an error if the server is too old.
+func (l *level) supported() error {
+	major, rest, _ := strings.Cut(l.version, ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	a, _ := strconv.Atoi(major)
+	b, _ := strconv.Atoi(minor)
+	name, least := "Redis", 700
+	if l.valkey {
+		name, least = "Valkey", 702
+	}
+	if a*100+b < least {
+		return fmt.Errorf("redis: the server is %s %s, must be %d.%d or later", name, l.version, least/100, least%100)
+	}
+	return nil
+}
+
+// rank orders levels by what they survive.
+func (l *level) rank() int {
+	switch {
+	case l.unread:
+		return 0
+	case l.aof && l.fsync == "always":
+		return 5
+	case l.aof && l.fsync == "everysec":
+		return 4
+	case l.aof:
+		return 3
+	case l.snapshot:
+		return 2
+	}
+	return 1
+}

@@ -1,0 +1,82 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/redis/rueidis"
+)
+
+// places says which primary has which bucket.
+type places struct {
+	nodes   map[string]rueidis.Client
+	buckets []string // addresses; empty if there is only one place
+}
+
+// only is the address of the one place that is no cluster.
+const only = "primary"
+
+func (p *places) address(bucket int) string {
+	if p.buckets == nil {
+		return only
+	}
+	return p.buckets[bucket]
+}
+
+// locate asks the cluster who has what.
+func (q *Queue) locate(ctx context.Context) (*places, error) {
+	if !q.keys.cluster {
+		return &places{nodes: map[string]rueidis.Client{only: q.client}}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, q.options.Timeout)
+	defer cancel()
+	p := &places{nodes: q.client.Nodes(), buckets: make([]string, buckets)}
+	ranges, err := q.client.Do(ctx, q.client.B().ClusterSlots().Build()).ToArray()
+	if err != nil {
+		return nil, q.failed(ctx, "locate slots", err)
+	}
+	var slots [1 << 14]string
+	for _, r := range ranges {
+		part, err := r.ToArray()
+		if err != nil || len(part) < 3 {
+			return nil, q.failed(ctx, "locate slots", errReply)
+		}
+		first, _ := part[0].AsInt64()
+		last, _ := part[1].AsInt64()
+		node, err := part[2].ToArray()
+		if err != nil || len(node) < 2 || first < 0 || last >= 1<<14 {
+			return nil, q.failed(ctx, "locate slots", errReply)
+		}
+		port, _ := node[1].AsInt64()
+		address := net.JoinHostPort(text(node[0]), strconv.FormatInt(port, 10))
+		for slot := first; slot <= last; slot++ {
+			slots[slot] = address
+		}
+	}
+	for b := range p.buckets {
+		address := slots[slotOf(strconv.Itoa(b))]
+		if p.nodes[address] == nil {
+			return nil, q.failed(ctx, "locate slots", fmt.Errorf("nobody known has bucket %d", b))
+		}
+		p.buckets[b] = address
+	}
+	return p, nil
+}
+
+// slotOf returns the slot of a hash tag: its CRC-16 (XMODEM), as Redis Cluster counts.
+func slotOf(tag string) int {
+	crc := uint16(0)
+	for i := range len(tag) {
+		crc ^= uint16(tag[i]) << 8
+		for range 8 {
+			if crc&0x8000 != 0 {
+				crc = crc<<1 ^ 0x1021
+			} else {
+				crc <<= 1
+			}
+		}
+	}
+	return int(crc) & (1<<14 - 1)
+}

@@ -1,0 +1,45 @@
+-- age appends ids to the aging list and forgets the oldest: those past the window, a few at a time, and those past the
+-- cap at once. When the cap is what makes one go, FORGOT says when it had been accepted.
+local function age(ids)
+  local n = #ids > 0 and call('RPUSH', AGING, unpack(ids)) or call('LLEN', AGING)
+  local steps = #ids > 0 and 2 * #ids + 2 or 500
+  if #ids > 0 and n % 8 ~= 0 and n <= CAP then return n, nil end
+  local gone, capped = 0, nil
+  repeat
+    local batch = call('LRANGE', AGING, 0, math.min(steps, 500) - 1)
+    local ask, take = {}, 0
+    for i, v in ipairs(batch) do
+      local t = unp('>I6', v)
+      local over_ = n - gone - take > CAP
+      if not over_ and now - t < WINDOW then break end
+      if over_ and now - t < WINDOW then capped = t end
+      ask[#ask + 1] = sub(v, 7)
+      take = take + 1
+    end
+    if take > 0 then
+      call('LTRIM', AGING, take, -1)
+      gone = gone + take
+      local got = call('HMGET', KNOWN, unpack(ask))
+      local del, set = {}, {}
+      for i, k in ipairs(ask) do
+        local v = got[i]
+        if v then
+          local t, f, p = unp('>I6BH', v)
+          local bt = unp('>I6', batch[i])
+          if t == bt then -- else it was accepted anew since
+            if p == 0 then del[#del + 1] = k
+            elseif f < 2 then
+              set[#set + 1] = k
+              set[#set + 1] = pack('>I6B', t, f + 2) .. sub(v, 8)
+            end
+          end
+        end
+      end
+      if #del > 0 then call('HDEL', KNOWN, unpack(del)) end
+      if #set > 0 then call('HSET', KNOWN, unpack(set)) end
+    end
+    steps = n - gone - CAP
+  until steps <= 0 or take == 0
+  if capped then call('SET', FORGOT, string.format('%.0f', capped), 'PX', WINDOW) end
+  return n - gone, capped
+end

@@ -1,0 +1,82 @@
+-- Names, states and entries. KEYS.md describes what is stored. The constants PREFIX (bytes before the channel in a
+-- key), AGE, RAGE, MESSAGES, BYTES, RECEIPTS, WINDOW, CAP, DROP and CLUSTER are written in front of this text.
+local call, pcall_, sub, byte, pack, unp = redis.call, redis.pcall, string.sub, string.byte, struct.pack, struct.unpack
+local STATE = '>I7I7I4I5I4I6I3I3I3' -- 42 bytes
+local META = '>I7BI4c12' -- 24 bytes, then names
+local NUMBER, NORECEIPT, FROM, DEST, IDENT = 1, 2, 4, 8, 16
+local DELIVERED, EXPIRED, DROPPED = 0, 1, 2
+local now = tonumber(ARGV[1])
+
+-- has reports whether flag, a power of two, is set in flags.
+local function has(flags, flag) return flags % (flag + flag) >= flag end
+
+local states, touched = {}, {}
+
+-- recover counts an inbox whose state is gone, which happens only if somebody removed it.
+local function recover(P, s)
+  local seq
+  for i, L in ipairs({P .. ':wait', P}) do
+    local len = pcall_('LLEN', L)
+    if type(len) == 'number' and len > 0 then
+      s.m = s.m + len
+      s.due = 1
+      if i == 1 then s.h = now * 2048 - 1 end
+      s.n = now * 2048
+    end
+  end
+end
+
+-- load returns the state of the inbox at P: n the last number, h the last one that was handed out, m messages and b
+-- their bytes, r receipts, g gaps, due when something may expire (ms), t marks in the lists, x messages with a key
+-- like '::m'. known is false if nothing had been stored.
+local function load(P)
+  local s = states[P]
+  if s then return s end
+  local raw = call('GET', P .. '::state')
+  if raw and #raw == 42 then
+    local n, h, m, b, r, due, t, x, g = unp(STATE, raw)
+    s = {n = n, h = h, m = m, b = b, r = r, due = due, t = t, x = x, g = g, known = true}
+  else
+    s = {n = 0, h = 0, m = 0, b = 0, r = 0, due = 0, t = 0, x = 0, g = 0}
+    recover(P, s)
+  end
+  states[P] = s
+  return s
+end
+
+-- save writes the states that were touched. A state outlives its inbox for two hours, so that wake-ups can go on to
+-- say what they follow on.
+local function save()
+  for P in pairs(touched) do
+    local s = states[P]
+    local ttl = LIFE
+    if s.m <= 0 and s.r <= 0 and s.g <= 0 then ttl = 7200 end
+    call('SET', P .. '::state', pack(STATE, s.n, s.h, math.max(0, s.m), math.max(0, s.b), math.max(0, s.r), s.due,
+      math.max(0, s.t), math.max(0, s.x), math.max(0, s.g)), 'EX', ttl)
+  end
+end
+
+-- nextseq numbers a new entry of s. Numbers follow the clock, so that they grow even when a server that took over
+-- knows less than the one that failed.
+local function nextseq(s)
+  local n = now * 2048
+  if n <= s.n then n = s.n + 1 end
+  s.n = n
+  return n
+end
+
+-- deadline notes that something in s must leave at the time given.
+local function deadline(P, s, at)
+  if s.due == 0 or at < s.due then
+    s.due = at
+    call('ZADD', DUE, at, P)
+  end
+end
+
+-- channel returns the name of the channel whose list is at P.
+local function channel(P)
+  local c = sub(P, PREFIX + 1)
+  if CLUSTER then c = sub(c, (string.find(c, '}', 1, true)) + 1) end
+  if c == '%' then return '' end
+  return (string.gsub(c, '%%(%x%x)', function(h) return string.char(tonumber(h, 16)) end))
+end

@@ -1,0 +1,112 @@
+-- Receipts. told collects what became of messages: {k, origin, outcome, by, id, number, dest, time, P, seq}.
+local told, over = {}, {}
+
+-- physical returns the key of the list of a channel, on one server.
+local function physical(c)
+  if c == '' then c = '%' elseif string.find(c, '[%%:]') then
+    c = string.gsub(c, '[%%:]', function(x) return x == ':' and '%3A' or '%25' end)
+  end
+  return LEAD .. c
+end
+
+local function receipt(seq, time, outcome, by, id, number, dest)
+  return '::r' .. pack('>I7I6BHc0Hc0', seq, time, outcome * 2 + (number and 1 or 0), #by, by, #dest, dest) .. id
+end
+
+-- append puts receipts into the inbox at O: a list of {time, outcome, by, id, number, dest}.
+local function append(O, list)
+  local s = load(O)
+  touched[O] = true
+  local prev, known = s.n, s.known
+  local elements, wake = {}, ''
+  for i, r in ipairs(list) do
+    elements[i] = O .. receipt(nextseq(s), r[1], r[2], r[3], r[4], r[5], r[6])
+  end
+  local len = pcall_('LPUSH', O, unpack(elements))
+  if type(len) == 'table' then -- a key of another type: nobody can be told there
+    return
+  end
+  s.r = s.r + #list
+  s.known = true
+  deadline(O, s, now + RAGE)
+  if s.r > RECEIPTS then over[#over + 1] = O end
+  if #list == 1 and known then wake = pack('>I7', prev) .. sub(elements[1], #O + 1) end
+  call('SPUBLISH', O .. '::wake', wake)
+end
+
+-- A record of known: '>I6BH' accepted, flags (1: the id is a number, 2: no longer in the aging list), inboxes that it
+-- waits in; then for each receipt '>BI6Hc0' outcome, time, by.
+local records, changed = {}, {}
+
+local function recall(ks)
+  local ask = {}
+  for i = 1, #ks do
+    if records[ks[i]] == nil then records[ks[i]] = false; ask[#ask + 1] = ks[i] end
+  end
+  if #ask == 0 then return end
+  local got = call('HMGET', KNOWN, unpack(ask))
+  for i = 1, #ask do
+    local v = got[i]
+    if v and #v >= 9 then
+      local t, f, p = unp('>I6BH', v)
+      records[ask[i]] = {t = t, f = f, p = p, told = sub(v, 10)}
+    end
+  end
+end
+
+-- remember writes the records that were changed and forgets those that need not be remembered.
+local function remember()
+  local set, del = {}, {}
+  for k in pairs(changed) do
+    local r = records[k]
+    if r.p == 0 and (r.f >= 2 or now - r.t >= WINDOW) then
+      del[#del + 1] = k
+    else
+      set[#set + 1] = k
+      set[#set + 1] = pack('>I6BH', r.t, r.f, r.p) .. r.told
+    end
+  end
+  if #set > 0 then call('HSET', KNOWN, unpack(set)) end
+  if #del > 0 then call('HDEL', KNOWN, unpack(del)) end
+end
+
+-- settle notes one receipt in the record of its message, and that it waits in one inbox less.
+local function settle(k, silent, outcome, time, by)
+  local r = records[k]
+  if not r then return end
+  if r.p > 0 then r.p = r.p - 1 end
+  if not silent then r.told = r.told .. pack('>BI6Hc0', outcome, time, #by, by) end
+  changed[k] = true
+end
+
+-- tell carries out what told holds: receipts and records at once, or on a cluster into the list out.
+local function tell()
+  if #told == 0 then return end
+  if CLUSTER then
+    local out = {}
+    for i, t in ipairs(told) do
+      out[i] = pack('>I6I7BBc12Hc0Hc0Hc0Hc0', t.time, t.seq, t.outcome * 2 + (t.number and 1 or 0), t.silent and 1 or 0, t.k,
+        #t.origin, t.origin, #t.by, t.by, #t.dest, t.dest, #t.P, t.P) .. t.id
+    end
+    call('RPUSH', OUT, unpack(out))
+    local marks = {}
+    for i, t in ipairs(told) do marks[i] = t.k .. t.P end
+    recall(marks)
+    for _, k in ipairs(marks) do settle(k, true) end
+    remember()
+    return out
+  end
+  local ks, origins, lists = {}, {}, {}
+  for i, t in ipairs(told) do ks[i] = t.k end
+  recall(ks)
+  for _, t in ipairs(told) do
+    settle(t.k, t.silent, t.outcome, t.time, t.by)
+    if not t.silent then
+      local O = physical(t.origin)
+      if not lists[O] then lists[O] = {}; origins[#origins + 1] = O end
+      table.insert(lists[O], {t.time, t.outcome, t.by, t.id, t.number, t.dest})
+    end
+  end
+  for _, O in ipairs(origins) do append(O, lists[O]) end
+  remember()
+end

@@ -1,0 +1,162 @@
+package redis
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/redis/rueidis"
+
+	"github.com/bachata-go/bachata"
+)
+
+const popKeys = 256 // that one call of the script takes at most
+
+// PopDelivered is bachata.Queue's. On one server removal and receipt are one commit; on a cluster the receipt is pending
+// in the same commit and appended at once after it.
+func (q *Queue) PopDelivered(ctx context.Context, channel, by string, keys []bachata.Key) ([]bachata.Popped, error) {
+	if q.closed.Load() {
+		return nil, bachata.ErrQueueClosed
+	}
+	popped := make([]bachata.Popped, len(keys))
+	if q.limits.Simple {
+		return popped, nil
+	}
+	list := q.keys.list(channel)
+	for done := 0; done < len(keys); {
+		part := keys[done:min(done+popKeys, len(keys))]
+		reply, err := q.run(ctx, "pop", q.scripts.pop, q.keys.inbox(list), popArgs(q.now(), by, part))
+		if err != nil {
+			return nil, err
+		}
+		if len(reply) < 4 {
+			return nil, q.failed(ctx, "pop", errReply)
+		}
+		if due, _ := reply[3].AsInt64(); due == 1 {
+			if err := q.lose(ctx, list, "expire", "0", "0"); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		numbers, err := reply[0].AsIntSlice()
+		if err != nil || len(numbers) != len(part) {
+			return nil, q.failed(ctx, "pop", errReply)
+		}
+		for i, n := range numbers {
+			popped[done+i] = bachata.Popped{Found: n != 0, Cursor: bachata.Cursor(n)}
+		}
+		if err := q.trim(ctx, reply[1]); err != nil {
+			return nil, err
+		}
+		q.carry(ctx, list, reply[2])
+		done += len(part)
+	}
+	if err := q.settleLevel(ctx); err != nil {
+		return nil, err
+	}
+	return popped, nil
+}
+
+// popArgs spells what pop and check take.
+func popArgs(now int64, by string, keys []bachata.Key) []string {
+	args := make([]string, 0, 3+5*len(keys))
+	args = append(args, strconv.FormatInt(now, 10), by, strconv.Itoa(len(keys)))
+	for _, k := range keys {
+		if k.Cursor >= 1<<53 { // none has such a number, and Lua could not tell them apart
+			k = bachata.Key{}
+		}
+		args = append(args, strconv.FormatUint(uint64(k.Cursor), 10), k.ID, escapeID(k.ID), k.From, k.Dest)
+	}
+	return args
+}
+
+// CheckDelivered is bachata.Queue's.
+func (q *Queue) CheckDelivered(ctx context.Context, channel string, key bachata.Key) (bool, error) {
+	if q.closed.Load() {
+		return false, bachata.ErrQueueClosed
+	}
+	if q.limits.Simple {
+		return true, nil
+	}
+	keys, args := q.keys.inbox(q.keys.list(channel)), popArgs(q.now(), "", []bachata.Key{key})
+	waits, err := q.runInt(ctx, "check", q.scripts.check, keys, args)
+	return waits == 0, err
+}
+
+// lose removes what has expired or must make room from an inbox, as often as it takes.
+func (q *Queue) lose(ctx context.Context, list, what, messages, bytes string) error {
+	for {
+		args := []string{strconv.FormatInt(q.now(), 10), what, messages, bytes}
+		reply, err := q.run(ctx, what, q.scripts.lose, q.keys.inbox(list), args)
+		if err != nil {
+			return err
+		}
+		if len(reply) < 3 {
+			return q.failed(ctx, what, errReply)
+		}
+		q.carry(ctx, list, reply[2])
+		if what != "trim" {
+			if err := q.trim(ctx, reply[1]); err != nil {
+				return err
+			}
+		}
+		if more, _ := reply[0].AsInt64(); more == 0 {
+			return nil
+		}
+	}
+}
+
+// trim has the inboxes whose lists are named lose the receipts past their bound.
+func (q *Queue) trim(ctx context.Context, over rueidis.RedisMessage) error {
+	lists, err := over.AsStrSlice()
+	if err != nil {
+		return nil
+	}
+	for _, list := range lists {
+		if err := q.lose(ctx, list, "trim", "0", "0"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inbox returns the keys of the scripts that work on one inbox.
+func (k keyspace) inbox(list string) []string {
+	keys := []string{list, list + ":wait", list + "::state"}
+	if k.cluster {
+		keys = append(keys, list+"::same")
+		keys = append(keys, k.globals(list)...)
+	}
+	return keys
+}
+
+// globals returns the keys that a bucket has besides those of its channels, given one of its lists.
+func (k keyspace) globals(list string) []string {
+	lead := k.prefix
+	if k.cluster {
+		for i := len(lead); i < len(list); i++ {
+			if list[i] == '}' {
+				lead = list[:i+1]
+				break
+			}
+		}
+	}
+	return []string{lead + ":known", lead + ":aging", lead + ":forgot", lead + ":due", lead + ":out"}
+}
+
+// text returns the text of a reply, empty if it has none.
+func text(m rueidis.RedisMessage) string {
+	s, _ := m.ToString()
+	return s
+}
+
+// runInt is run for a script that returns a number.
+func (q *Queue) runInt(ctx context.Context, verb string, s *rueidis.Lua, keys, args []string) (int64, error) {
+	if q.closed.Load() {
+		return 0, bachata.ErrQueueClosed
+	}
+	n, err := s.Exec(ctx, q.client, keys, args).AsInt64()
+	if err != nil {
+		return 0, q.failed(ctx, verb, err)
+	}
+	return n, nil
+}

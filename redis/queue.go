@@ -1,0 +1,178 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/bachata-go/bachata"
+	"github.com/bachata-go/bachata/internal/inbox"
+)
+
+// Queue is a bachata.Queue on a Redis or Valkey. All methods may be called concurrently. It reconnects by itself;
+// while the server is away its methods return errors that wrap bachata.ErrUnavailable.
+type Queue struct {
+	options Options
+	limits  inbox.Limits
+	keys    keyspace
+	scripts scripts
+	client  rueidis.Client
+	log     *slog.Logger
+
+	watch  *watcher
+	level  atomic.Pointer[level]
+	forgot atomic.Int64 // the last id that the cap made go was accepted then, Unix ms
+
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	closed  atomic.Bool
+}
+
+var _ bachata.Queue = (*Queue)(nil)
+
+// Open connects to the server. It fails if the server can't be reached, is too old, or if an option is out of bounds;
+// the error names the field and its limit. The caller closes the queue.
+func Open(ctx context.Context, o Options) (*Queue, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	limits, err := inbox.Resolve(o.QueueOptions)
+	if err != nil {
+		return nil, fmt.Errorf("redis: %w", err)
+	}
+	q := &Queue{options: o, limits: limits, log: limits.Logger}
+	if err := q.connect(ctx); err != nil {
+		return nil, err
+	}
+	q.scripts = newScripts(q.keys, limits, o.Shared)
+	q.ctx, q.cancel = context.WithCancel(context.Background())
+	if err := q.readLevel(ctx); err != nil {
+		q.client.Close()
+		q.cancel()
+		return nil, err
+	}
+	q.watch = newWatcher(q)
+	q.start(q.watch.run)
+	q.start(q.maintain)
+	return q, nil
+}
+
+// connect dials the server and finds out whether it is a cluster.
+func (q *Queue) connect(ctx context.Context) error {
+	o := q.options
+	option := rueidis.ClientOption{
+		InitAddress:       o.Addresses,
+		Username:          o.Username,
+		Password:          o.Password,
+		SelectDB:          o.DB,
+		TLSConfig:         o.TLS,
+		ClientName:        "bachata",
+		AlwaysPipelining:  true,
+		PipelineMultiplex: 1,
+		DisableCache:      true,
+		DisableRetry:      true,
+		ConnWriteTimeout:  o.Timeout,
+		ForceSingleClient: o.Sentinel == "" && !o.Cluster && len(o.Addresses) == 1 && (o.Shared || o.DB != 0),
+	}
+	option.Dialer.Timeout = o.Timeout
+	option.Dialer.KeepAlive = time.Second
+	option.ClusterOption.ShardsRefreshInterval = 10 * time.Second
+	if o.Sentinel != "" {
+		option.Sentinel = rueidis.SentinelOption{
+			MasterSet: o.Sentinel, Username: o.SentinelUsername, Password: o.SentinelPassword, TLSConfig: o.TLS,
+			TopologyRefreshInterval: time.Second,
+		}
+		option.Sentinel.Dialer.Timeout = o.Timeout
+	}
+	client, err := rueidis.NewClient(option)
+	if err != nil {
+		return fmt.Errorf("redis: connect to %s: %w", strings.Join(o.Addresses, ", "), err)
+	}
+	q.client = client
+	q.keys = keyspace{prefix: o.Prefix, cluster: client.Mode() == rueidis.ClientModeCluster}
+	if o.Cluster && !q.keys.cluster {
+		client.Close()
+		return fmt.Errorf("redis: %s is no cluster", strings.Join(o.Addresses, ", "))
+	}
+	return nil
+}
+
+// start runs job in a goroutine that Close waits for.
+func (q *Queue) start(job func()) { q.running.Go(job) }
+
+// Close ends the connections. Calls that it meets return bachata.ErrQueueClosed. It may be called twice.
+func (q *Queue) Close() error {
+	if q.closed.Swap(true) {
+		q.running.Wait()
+		return nil
+	}
+	q.cancel()
+	q.client.Close()
+	q.running.Wait()
+	return nil
+}
+
+// now returns the time as scripts get it.
+func (q *Queue) now() int64 { return q.limits.Now().UnixMilli() }
+
+// patience is for how long what a cluster refuses because a slot is on its way is tried again.
+const patience = 3 * time.Second
+
+// run has the server carry out a script. The error says what became of it and wraps bachata.ErrUnavailable.
+func (q *Queue) run(ctx context.Context, verb string, s *rueidis.Lua, keys, args []string) ([]rueidis.RedisMessage, error) {
+	if q.closed.Load() {
+		return nil, bachata.ErrQueueClosed
+	}
+	var deadline time.Time
+	for wait := 2 * time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
+		reply, err := s.Exec(ctx, q.client, keys, args).ToArray()
+		if err == nil || rueidis.IsRedisNil(err) {
+			return reply, nil
+		}
+		if !passing(err) || !deadline.IsZero() && time.Now().After(deadline) {
+			return nil, q.failed(ctx, verb, err)
+		}
+		if deadline.IsZero() {
+			deadline = time.Now().Add(patience)
+		}
+		select {
+		case <-time.After(wait/2 + rand.N(wait)):
+		case <-ctx.Done():
+			return nil, q.failed(ctx, verb, ctx.Err())
+		case <-q.ctx.Done():
+			return nil, bachata.ErrQueueClosed
+		}
+	}
+}
+
+// passing reports whether the server refused to begin, and may not do so in a moment.
+func passing(err error) bool {
+	e, ok := rueidis.IsRedisErr(err)
+	if !ok {
+		return false
+	}
+	return e.IsTryAgain() || e.IsClusterDown() || strings.Contains(e.Error(), "non local key")
+}
+
+// failed says what became of a call.
+func (q *Queue) failed(ctx context.Context, verb string, err error) error {
+	if q.closed.Load() {
+		return bachata.ErrQueueClosed
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		if ctx.Err() != nil {
+			return fmt.Errorf("redis: %s: %w: %w", verb, bachata.ErrUnavailable, ctx.Err())
+		}
+	}
+	return fmt.Errorf("redis: %s: %w: %w", verb, bachata.ErrUnavailable, err)
+}

@@ -1,0 +1,90 @@
+package redis
+
+import (
+	"embed"
+	"fmt"
+	"strings"
+
+	"github.com/redis/rueidis"
+
+	"github.com/bachata-go/bachata/internal/inbox"
+)
+
+//go:embed lua/*.lua
+var lua embed.FS
+
+// scripts are what the server runs. Each begins with the limits of this queue, so that no call has to carry them.
+type scripts struct {
+	put, fetch, pop, check, lose, age *rueidis.Lua
+	simplePut, simpleFetch            *rueidis.Lua
+}
+
+func newScripts(k keyspace, l inbox.Limits, shared bool) scripts {
+	head := constants(k, l, shared)
+	script := func(parts ...string) *rueidis.Lua {
+		var b strings.Builder
+		b.WriteString(head)
+		for _, part := range parts {
+			text, err := lua.ReadFile("lua/" + part + ".lua")
+			if err != nil { // they are embedded
+				panic(err)
+			}
+			b.Write(text)
+		}
+		return rueidis.NewLuaScript(b.String())
+	}
+	return scripts{
+		put:         script("core", "entry", "tell", "age", "put"),
+		fetch:       script("core", "entry", "fetch"),
+		pop:         script("core", "entry", "tell", "resolve", "pop"),
+		check:       script("core", "entry", "resolve", "check"),
+		lose:        script("core", "entry", "tell", "lose"),
+		age:         script("core", "age", "age_idle"),
+		simplePut:   script("core", "simple", "simple_put"),
+		simpleFetch: script("core", "simple", "simple_fetch"),
+	}
+}
+
+// constants writes the limits down for the scripts.
+func constants(k keyspace, l inbox.Limits, shared bool) string {
+	const day = 24 * 60 * 60 * 1000
+	var b strings.Builder
+	set := func(name string, v any) { fmt.Fprintf(&b, "local %s = %v\n", name, v) }
+	set("PREFIX", len(k.prefix))
+	set("CLUSTER", k.cluster)
+	set("SHARED", shared)
+	set("AGE", l.Age)
+	set("RAGE", l.ReceiptAge)
+	set("MESSAGES", l.Messages)
+	set("BYTES", l.Bytes)
+	set("RECEIPTS", l.Receipts)
+	set("WINDOW", l.Window)
+	set("DROP", l.DropOldest)
+	set("NET", l.Age+day)
+	set("LIFE", (max(l.Age, l.ReceiptAge)+day)/1000)
+	if k.cluster {
+		set("CAP", max(l.Cap/buckets, 1))
+		b.WriteString("local LEAD = string.sub(KEYS[1], 1, (string.find(KEYS[1], '}', PREFIX + 1, true)))\n")
+		for _, name := range []string{"known", "aging", "forgot", "due", "out"} {
+			fmt.Fprintf(&b, "local %s = LEAD .. ':%s'\n", strings.ToUpper(name), name)
+		}
+		return b.String()
+	}
+	set("CAP", l.Cap)
+	set("LEAD", quote(k.prefix))
+	for _, name := range []string{"known", "aging", "forgot", "due", "out"} {
+		set(strings.ToUpper(name), quote(k.prefix+":"+name))
+	}
+	return b.String()
+}
+
+// quote spells a text in Lua.
+func quote(text string) string {
+	var b strings.Builder
+	b.WriteByte('\'')
+	for i := range len(text) {
+		fmt.Fprintf(&b, `\%03d`, text[i])
+	}
+	b.WriteByte('\'')
+	return b.String()
+}
