@@ -30,7 +30,7 @@ type QueueOptions struct {
 	// What is still pending is recognized whatever its age.
 	Dedupe time.Duration
 	// DedupeCap is how many ids of messages that are no longer pending are remembered at most. When it is reached the
-	// oldest go early, Info().Dedupe says how much of the window is left, and Logger is told. Default 4,000,000; one
+	// oldest go early, Info().Dedupe says how much of the window is left, and Logger and Counters are told. Default 4,000,000; one
 	// costs about 70 bytes of memory.
 	DedupeCap int
 
@@ -40,6 +40,8 @@ type QueueOptions struct {
 	// Now is the clock. Default time.Now. It may be called concurrently, also while the queue holds a
 	// lock: it must not call back into it.
 	Now func() time.Time
+	// Counters receives CountDedupeShortened. Default: not counted.
+	Counters Counters
 	// Logger is told of what nobody else is told of: a shrunken dedupe window, a store that stopped. Default: silent.
 	Logger *slog.Logger
 }

@@ -72,6 +72,7 @@ func NewEngine[R comparable](l Limits, book *Book[R], backend Backend[R], salt S
 	e.visible = book.Last()
 	book.OnShrink(func(window, now int64) {
 		e.shrunk.Store(&shrunk{window, now})
+		l.count(bachata.CountDedupeShortened)
 		l.Logger.Warn("dedupe window is shortened: the cap on remembered ids was reached",
 			"window", time.Duration(window)*time.Millisecond, "cap", l.Cap)
 	})

@@ -37,6 +37,7 @@ type Limits struct {
 	Sweep  time.Duration // zero: never
 	Now    func() time.Time
 	Logger *slog.Logger // never nil
+	count  func(c bachata.Counter)
 }
 
 // Resolve fills in the defaults of o and refuses what is out of bounds, naming the field and its limit.
@@ -47,6 +48,11 @@ func Resolve(o bachata.QueueOptions) (Limits, error) {
 	}
 	if l.Logger == nil {
 		l.Logger = slog.New(slog.DiscardHandler)
+	}
+	l.count = func(c bachata.Counter) {
+		if o.Counters != nil {
+			o.Counters.Add(c, 1)
+		}
 	}
 	var err error
 	pick := func(field string, v, def, least, most int64) int64 {
