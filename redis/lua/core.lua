@@ -57,10 +57,11 @@ local function save()
 end
 
 -- nextseq numbers a new entry of s. Numbers follow the clock, so that they grow even when a server that took over
--- knows less than the one that failed.
+-- knows less than the one that failed. They are even: a gap has the odd number before the last entry that it stands for,
+-- so that who confirms the entry too late does not take the gap.
 local function nextseq(s)
   local n = now * 2048
-  if n <= s.n then n = s.n + 1 end
+  if n <= s.n then n = s.n + 2 end
   s.n = n
   return n
 end

@@ -85,7 +85,7 @@ for _, L in ipairs({W, P}) do
           s.g = s.g + 1
         end
         open.fresh = true
-        open[1] = seq
+        open[1] = seq - 1
         local c = why == 'dropped' and 2 or why == 'expired' and 3 or 4
         open[c] = open[c] + 1
         if lost >= 256 then stop = true; more = 1 end

@@ -32,13 +32,19 @@ local pushes, order, aging, statuses, wanting = {}, {}, {}, {}, {}
 
 local function alive(r) return r and (r.p > 0 or now - r.t < WINDOW) end
 
+-- receipts returns the list of those that the origin of an item gets, when everything is put.
+local told_to = {}
+local function receipts(it)
+  local O = physical(it.origin)
+  local list = told_to[O]
+  if not list then list = {}; told_to[O] = list; told_to[#told_to + 1] = O end
+  return list
+end
+
 -- repeats tells the origin once more what it was told of a message.
-local repeated = {}
 local function repeats(it, r)
   if it.origin == '' or r.told == '' or CLUSTER then return end
-  local O = physical(it.origin)
-  local list = repeated[O]
-  if not list then list = {}; repeated[O] = list; repeated[#repeated + 1] = O end
+  local list = receipts(it)
   local p, outcome, time, by = 1, nil, nil, nil
   while p <= #r.told do
     outcome, time, by, p = unp('>BI6Hc0', r.told, p)
@@ -53,15 +59,17 @@ local function room(s, size)
   return DROP and 'drop' or 'full'
 end
 
--- ask says how much room the items from i on need in P.
+-- ask says how much room the items from i on need in P, up to one that is known: its receipts so far come first.
 local function ask(i, P)
-  local messages, bytes = 0, 0
+  local messages, bytes, seen = 0, 0, {}
   for j = i, #items do
     local it = items[j]
-    if #it.text <= BYTES and not (it.mark and alive(records[it.mark])) then
-      for _, to in ipairs(it.to) do
-        if to.P == P then messages, bytes = messages + 1, bytes + #it.text end
-      end
+    if it.mark then
+      if seen[it.mark] or alive(records[it.mark]) then break end
+      seen[it.mark] = true
+    end
+    for _, to in ipairs(it.to) do
+      if to.P == P and #it.text <= BYTES then messages, bytes = messages + 1, bytes + #it.text end
     end
   end
   wanting = {'room', P, string.format('%.0f', math.min(messages, MESSAGES)), string.format('%.0f', math.min(bytes, BYTES))}
@@ -106,12 +114,14 @@ for i, it in ipairs(items) do
     end
     if wanting[1] then break end
     local tells = full > 0 and stored > 0 and it.k ~= '' and it.origin ~= '' and not has(it.flags, NORECEIPT) and not CLUSTER
+    local report = ''
     for j, to in ipairs(it.to) do
       if to.room == 'full' then
         st[j] = '3'
         if tells then
-          told[#told + 1] = {k = it.k, origin = it.origin, outcome = DROPPED, by = channel(to.P), id = it.id,
-            number = has(it.flags, NUMBER), dest = it.dest, time = now}
+          local list, by = receipts(it), channel(to.P)
+          list[#list + 1] = {now, DROPPED, by, it.id, has(it.flags, NUMBER), it.dest}
+          report = report .. pack('>BI6Hc0', DROPPED, now, #by, by)
         end
       else
         local s = load(to.P)
@@ -138,9 +148,7 @@ for i, it in ipairs(items) do
       end
     end
     if it.mark and stored > 0 then
-      local waits = stored
-      if tells then waits = stored + full end
-      records[it.mark] = {t = now, f = has(it.flags, NUMBER) and 1 or 0, p = waits, told = ''}
+      records[it.mark] = {t = now, f = has(it.flags, NUMBER) and 1 or 0, p = stored, told = report}
       changed[it.mark] = true
       aging[#aging + 1] = pack('>I6', now) .. it.mark
     end
@@ -168,8 +176,8 @@ for _, P in ipairs(order) do
     call('SPUBLISH', P .. '::wake', push.wake)
   end
 end
-for _, O in ipairs(repeated) do append(O, repeated[O]) end
-if #told > 0 then tell() else remember() end
+for _, O in ipairs(told_to) do append(O, told_to[O]) end
+remember()
 local _, capped
 if #aging > 0 then _, capped = age(aging) end
 save()
