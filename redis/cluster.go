@@ -2,14 +2,218 @@ package redis
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
 
 	"github.com/redis/rueidis"
 
 	"github.com/bachata-go/bachata"
 )
 
+// putCluster puts items whose channels and origins are in different buckets, which no script can reach together: what is
+// new is claimed where its origin is, put into each channel, and settled. What fails in between stays claimed, and is
+// filled in when the same item is put again: each channel knows for itself what it has.
 func (q *Queue) putCluster(ctx context.Context, items []bachata.Item, results []bachata.PutResult) error {
-	return q.putBucket(ctx, items, results)
+	if err := q.claim(ctx, items, results); err != nil {
+		return err
+	}
+	type target struct{ item, channel int }
+	byBucket := make(map[int][]target)
+	for i := range items {
+		for j, channel := range items[i].Channels {
+			if results[i][j] != bachata.Duplicate {
+				b := q.keys.bucket(channel)
+				byBucket[b] = append(byBucket[b], target{i, j})
+			}
+		}
+	}
+	var failed firstError
+	q.each(slices.Collect(maps.Keys(byBucket)), func(b int) {
+		targets := byBucket[b]
+		some := make([]bachata.Item, len(targets))
+		statuses := make([]bachata.PutStatus, len(targets))
+		res := make([]bachata.PutResult, len(targets))
+		for i, t := range targets {
+			some[i] = items[t.item]
+			some[i].Channels = items[t.item].Channels[t.channel : t.channel+1]
+			res[i] = statuses[i : i+1]
+		}
+		failed.note(q.putBucket(ctx, some, res))
+		for i, t := range targets {
+			results[t.item][t.channel] = statuses[i]
+		}
+	})
+	if !anyStored(results) && failed.err != nil {
+		return failed.err
+	}
+	return q.settle(ctx, items, results)
 }
 
-func (q *Queue) carry(ctx context.Context, list string, out rueidis.RedisMessage) {}
+// firstError keeps the first error that it is given.
+type firstError struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (f *firstError) note(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err == nil {
+		f.err = err
+	}
+}
+
+// each calls do for all buckets at the same time.
+func (q *Queue) each(list []int, do func(bucket int)) {
+	if len(list) == 1 {
+		do(list[0])
+		return
+	}
+	var wg sync.WaitGroup
+	for _, b := range list {
+		wg.Go(func() { do(b) })
+	}
+	wg.Wait()
+}
+
+// originCall collects keys and arguments of a script that works on the bucket of origins.
+type originCall struct {
+	keys, args []string
+	lists      map[string]string // by origin: the index of its list in keys
+	items      []int
+}
+
+// byOrigin groups what has ids by the bucket of its origin.
+func (q *Queue) byOrigin(items []bachata.Item) map[int]*originCall {
+	calls := make(map[int]*originCall)
+	for i := range items {
+		if items[i].ID.IsZero() || len(items[i].Channels) == 0 {
+			continue
+		}
+		b := q.keys.bucket(items[i].Origin)
+		if calls[b] == nil {
+			calls[b] = q.newOriginCall(b)
+		}
+		calls[b].items = append(calls[b].items, i)
+	}
+	return calls
+}
+
+func (q *Queue) newOriginCall(bucket int) *originCall {
+	lead := q.keys.lead(bucket)
+	return &originCall{keys: q.keys.globals(lead), lists: make(map[string]string)}
+}
+
+// list returns the index of the list of origin, 0 if there is none, and declares its keys if it is new.
+func (c *originCall) list(q *Queue, origin string) string {
+	if origin == "" {
+		return "0"
+	}
+	if at, ok := c.lists[origin]; ok {
+		return at
+	}
+	list := q.keys.list(origin)
+	c.keys = append(c.keys, list, list+":wait", list+"::state")
+	at := strconv.Itoa(len(c.keys) - 2)
+	c.lists[origin] = at
+	return at
+}
+
+func flag(is bool) string {
+	if is {
+		return "1"
+	}
+	return "0"
+}
+
+// claim marks what is known as Duplicate and remembers the rest.
+func (q *Queue) claim(ctx context.Context, items []bachata.Item, results []bachata.PutResult) error {
+	calls := q.byOrigin(items)
+	var failed firstError
+	q.each(slices.Collect(maps.Keys(calls)), func(b int) {
+		c := calls[b]
+		c.args = append(c.args, strconv.FormatInt(q.now(), 10), strconv.Itoa(len(c.items)))
+		for _, i := range c.items {
+			m := &items[i]
+			c.args = append(c.args, c.list(q, m.Origin), knownBy(m), m.ID.Text, m.Dest, flag(m.ID.Number), strconv.Itoa(len(m.Channels)))
+		}
+		reply, err := q.run(ctx, "claim", q.scripts.claim, c.keys, c.args)
+		if err == nil && (len(reply) < 3 || len(text(reply[0])) != len(c.items)) {
+			err = q.failed(ctx, "claim", errReply)
+		}
+		if err != nil {
+			failed.note(err)
+			return
+		}
+		for n, i := range c.items {
+			if text(reply[0])[n] == '2' {
+				for j := range results[i] {
+					results[i][j] = bachata.Duplicate
+				}
+			}
+		}
+		failed.note(q.trim(ctx, reply[1]))
+		if at, err := strconv.ParseInt(text(reply[2]), 10, 64); err == nil {
+			q.noteForgot(at)
+		}
+	})
+	return failed.err
+}
+
+// settle ends the claims of what every channel has answered.
+func (q *Queue) settle(ctx context.Context, items []bachata.Item, results []bachata.PutResult) error {
+	calls := q.byOrigin(items)
+	var failed firstError
+	q.each(slices.Collect(maps.Keys(calls)), func(b int) {
+		c := calls[b]
+		n := 0
+		for _, i := range c.items {
+			m := &items[i]
+			taken := false
+			var full []string
+			for j, s := range results[i] {
+				taken = taken || s == bachata.Stored || s == bachata.Duplicate
+				if s == bachata.Full {
+					full = append(full, m.Channels[j])
+				}
+			}
+			if slices.Contains(results[i], bachata.Unavailable) {
+				continue
+			}
+			n++
+			origin := m.Origin
+			if m.NoReceipt {
+				origin = ""
+			}
+			c.args = append(c.args, c.list(q, origin), knownBy(m), m.ID.Text, m.Dest, flag(m.ID.Number), flag(taken), strconv.Itoa(len(full)))
+			c.args = append(c.args, full...)
+		}
+		if n == 0 {
+			return
+		}
+		args := append([]string{strconv.FormatInt(q.now(), 10), strconv.Itoa(n)}, c.args...)
+		reply, err := q.run(ctx, "settle", q.scripts.settle, c.keys, args)
+		if err != nil || len(reply) == 0 {
+			// All is stored; the same item put again finds that out.
+			return
+		}
+		failed.note(q.trim(ctx, reply[0]))
+	})
+	return nil
+}
+
+// indexes of what globals returns.
+const globalOut = 4
+
+// entriesOf reads the elements of a list out.
+func entriesOf(out []rueidis.RedisMessage) []pending {
+	var all []pending
+	for _, m := range out {
+		if p, ok := readPending(text(m)); ok {
+			all = append(all, p)
+		}
+	}
+	return all
+}

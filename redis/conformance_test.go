@@ -40,3 +40,9 @@ func TestConformance(t *testing.T) {
 	b := backend("redis", func(testing.TB) []string { return []string{server.Addr()} }, nil)
 	queuetest.Run(t, b)
 }
+
+func TestConformanceCluster(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, 3)
+	queuetest.Run(t, backend("redis cluster", func(testing.TB) []string { return cluster.Addrs() }, nil))
+}

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"github.com/redis/rueidis"
 
@@ -133,12 +134,7 @@ func (k keyspace) inbox(list string) []string {
 func (k keyspace) globals(list string) []string {
 	lead := k.prefix
 	if k.cluster {
-		for i := len(lead); i < len(list); i++ {
-			if list[i] == '}' {
-				lead = list[:i+1]
-				break
-			}
-		}
+		lead = list[:strings.IndexByte(list, '}')+1]
 	}
 	return []string{lead + ":known", lead + ":aging", lead + ":forgot", lead + ":due", lead + ":out"}
 }

@@ -31,6 +31,8 @@ type Queue struct {
 	level  atomic.Pointer[level]
 	forgot atomic.Int64 // the last id that the cap made go was accepted then, Unix ms
 
+	stopAt func(hookPoint) bool // set by tests
+
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -64,6 +66,9 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	q.watch = newWatcher(q)
 	q.start(q.watch.run)
 	q.start(q.maintain)
+	if q.keys.cluster && !limits.Simple {
+		q.start(q.maintainOut)
+	}
 	return q, nil
 }
 

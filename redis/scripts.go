@@ -17,6 +17,7 @@ var lua embed.FS
 type scripts struct {
 	put, fetch, pop, check, lose, age *rueidis.Lua
 	simplePut, simpleFetch            *rueidis.Lua
+	claim, settle, receive            *rueidis.Lua // of a cluster
 }
 
 func newScripts(k keyspace, l inbox.Limits, shared bool) scripts {
@@ -40,10 +41,16 @@ func newScripts(k keyspace, l inbox.Limits, shared bool) scripts {
 		check:       script("core", "entry", "resolve", "check"),
 		lose:        script("core", "entry", "tell", "lose"),
 		age:         script("core", "age", "age_idle"),
+		claim:       script("core", "tell", "age", "claim"),
+		settle:      script("core", "tell", "settle"),
+		receive:     script("core", "tell", "receive"),
 		simplePut:   script("core", "simple", "simple_put"),
 		simpleFetch: script("core", "simple", "simple_fetch"),
 	}
 }
+
+// minBucketCap is how many ids a bucket of a cluster remembers in any case.
+const minBucketCap = 64
 
 // constants writes the limits down for the scripts.
 func constants(k keyspace, l inbox.Limits, shared bool) string {
@@ -63,7 +70,7 @@ func constants(k keyspace, l inbox.Limits, shared bool) string {
 	set("NET", l.Age+day)
 	set("LIFE", (max(l.Age, l.ReceiptAge)+day)/1000)
 	if k.cluster {
-		set("CAP", max(l.Cap/buckets, 1))
+		set("CAP", max(l.Cap/buckets, minBucketCap))
 		b.WriteString("local LEAD = string.sub(KEYS[1], 1, (string.find(KEYS[1], '}', PREFIX + 1, true)))\n")
 		for _, name := range []string{"known", "aging", "forgot", "due", "out"} {
 			fmt.Fprintf(&b, "local %s = LEAD .. ':%s'\n", strings.ToUpper(name), name)

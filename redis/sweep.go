@@ -19,6 +19,9 @@ func (q *Queue) maintain() {
 	if every <= 0 {
 		every = time.Minute // the level is read in any case
 	}
+	if q.keys.cluster {
+		every = max(every, 100*time.Millisecond) // there is more to ask
+	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	level := time.Now()
@@ -29,11 +32,7 @@ func (q *Queue) maintain() {
 		case <-tick.C:
 		}
 		if q.limits.Sweep > 0 && !q.limits.Simple {
-			for _, b := range rand.Perm(q.keys.parts()) {
-				if q.ctx.Err() != nil || !q.sweepBucket(b) {
-					break
-				}
-			}
+			q.sweepAll()
 		}
 		if time.Since(level) >= time.Minute {
 			level = time.Now()
@@ -50,29 +49,55 @@ func (k keyspace) parts() int {
 	return 1
 }
 
-// sweepBucket looks through one bucket and reports whether the server is there.
-func (q *Queue) sweepBucket(bucket int) bool {
-	ctx, cancel := context.WithTimeout(q.ctx, q.options.Timeout)
+// sweepAll looks into every bucket for what is due, all in one go, and works on those in which something is.
+func (q *Queue) sweepAll() {
+	ctx, cancel := context.WithTimeout(q.ctx, max(q.options.Timeout, 30*time.Second))
 	defer cancel()
-	lead := q.keys.lead(bucket)
-	for {
-		b := q.client.B()
-		lists, err := q.client.Do(ctx, b.Zrangebyscore().Key(lead+":due").Min("-inf").Max(strconv.FormatInt(q.now(), 10)).
-			Limit(0, expireAtOnce).Build()).AsStrSlice()
-		if err != nil {
-			_, wrong := rueidis.IsRedisErr(err)
-			return wrong
+	now := q.now()
+	n := q.keys.parts()
+	commands := make([]rueidis.Completed, 0, 2*n)
+	for b := range n {
+		lead := q.keys.lead(b)
+		commands = append(commands, q.dueCommand(lead, now), q.client.B().Lindex().Key(lead+":aging").Index(0).Build())
+	}
+	replies := q.client.DoMulti(ctx, commands...)
+	for _, b := range rand.Perm(n) {
+		lead := q.keys.lead(b)
+		lists, err := replies[2*b].AsStrSlice()
+		if err == nil && !q.expireAll(ctx, lead, lists) {
+			return
 		}
+		oldest, err := replies[2*b+1].ToString()
+		if err != nil {
+			continue
+		}
+		r := reader{text: oldest}
+		if at := int64(r.number(6)); (now-at >= q.limits.Window || q.forgot.Load() == 0) && !q.age(ctx, lead) {
+			return
+		}
+	}
+}
+
+func (q *Queue) dueCommand(lead string, now int64) rueidis.Completed {
+	return q.client.B().Zrangebyscore().Key(lead+":due").Min("-inf").Max(strconv.FormatInt(now, 10)).Limit(0, expireAtOnce).Build()
+}
+
+// expireAll looks through inboxes of a bucket, and those that are due after them. It reports whether that worked.
+func (q *Queue) expireAll(ctx context.Context, lead string, lists []string) bool {
+	for {
 		for _, list := range lists {
 			if err := q.lose(ctx, list, "expire", "0", "0"); err != nil {
 				return false
 			}
 		}
 		if len(lists) < expireAtOnce {
-			break
+			return true
+		}
+		var err error
+		if lists, err = q.client.Do(ctx, q.dueCommand(lead, q.now())).AsStrSlice(); err != nil {
+			return false
 		}
 	}
-	return q.age(ctx, lead)
 }
 
 // age forgets what is past the dedupe window.
@@ -105,6 +130,20 @@ func (q *Queue) noteForgot(at int64) {
 					"cap", q.limits.Cap, "window", q.window())
 			}
 			return
+		}
+	}
+}
+
+// maintainOut carries on what nodes left unfinished, until the queue is closed.
+func (q *Queue) maintainOut() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-q.ctx.Done():
+			return
+		case <-tick.C:
+			q.sweepOut()
 		}
 	}
 }

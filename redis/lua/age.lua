@@ -4,7 +4,7 @@ local function age(ids)
   local n = #ids > 0 and call('RPUSH', AGING, unpack(ids)) or call('LLEN', AGING)
   local steps = #ids > 0 and 2 * #ids + 2 or 500
   if #ids > 0 and n % 8 ~= 0 and n <= CAP then return n, nil end
-  local gone, capped = 0, nil
+  local gone, capped, later = 0, nil, {}
   repeat
     local batch = call('LRANGE', AGING, 0, math.min(steps, 500) - 1)
     local ask, take = {}, 0
@@ -25,12 +25,15 @@ local function age(ids)
         local v = got[i]
         if v then
           local t, f, p = unp('>I6BH', v)
-          local bt = unp('>I6', batch[i])
-          if t == bt then -- else it was accepted anew since
-            if p == 0 then del[#del + 1] = k
-            elseif f < 2 then
-              set[#set + 1] = k
-              set[#set + 1] = pack('>I6B', t, f + 2) .. sub(v, 8)
+          if t == unp('>I6', batch[i]) or has(f, 2) then -- else it was accepted anew since
+            if p == 0 or now - t > NET then
+              del[#del + 1] = k
+            else -- it still waits somewhere: to be looked at again
+              later[#later + 1] = pack('>I6', now) .. k
+              if not has(f, 2) then
+                set[#set + 1] = k
+                set[#set + 1] = pack('>I6B', t, f + 2) .. sub(v, 8)
+              end
             end
           end
         end
@@ -40,6 +43,7 @@ local function age(ids)
     end
     steps = n - gone - CAP
   until steps <= 0 or take == 0
+  if #later > 0 then call('RPUSH', AGING, unpack(later)) end
   if capped then call('SET', FORGOT, string.format('%.0f', capped), 'PX', WINDOW) end
   return n - gone, capped
 end

@@ -168,7 +168,7 @@ for _, P in ipairs(order) do
       local r = o.it.mark and records[o.it.mark]
       if r then
         r.p = r.p - 1
-        if r.p == 0 and r.told == '' then r.f = 2 end
+        if r.p == 0 and r.told == '' then r.f = 2 end -- forgotten at once
       end
     end
   else

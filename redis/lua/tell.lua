@@ -34,8 +34,8 @@ local function append(O, list)
   call('SPUBLISH', O .. '::wake', wake)
 end
 
--- A record of known: '>I6BH' accepted, flags (1: the id is a number, 2: no longer in the aging list), inboxes that it
--- waits in; then for each receipt '>BI6Hc0' outcome, time, by.
+-- A record of known: '>I6BH' accepted, flags (1: the id is a number, 2: past the window, 4: on a cluster, not known to be
+-- put everywhere), inboxes that it waits in; then for each receipt '>BI6Hc0' outcome, time, by.
 local records, changed = {}, {}
 
 local function recall(ks)
@@ -59,7 +59,7 @@ local function remember()
   local set, del = {}, {}
   for k in pairs(changed) do
     local r = records[k]
-    if r.p == 0 and (r.f >= 2 or now - r.t >= WINDOW) then
+    if r.p == 0 and (has(r.f, 2) or now - r.t >= WINDOW) then
       del[#del + 1] = k
     else
       set[#set + 1] = k
