@@ -63,7 +63,7 @@ func (s *scene) killUnderLoad(t *testing.T, server *proc.Server, random *rand.Ra
 	defer cancel()
 	loaded := make(chan error, 1)
 	loadSeed := random.Uint64()
-	go func() { loaded <- s.load(ctx, 3*time.Millisecond, loadSeed) }()
+	go func() { loaded <- s.load(ctx, 8*time.Millisecond, loadSeed) }()
 
 	for range 1 + random.IntN(3) {
 		pace(ctx, between(random, 50, 250))

@@ -49,7 +49,7 @@ func TestPowerLoss(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		loaded := make(chan error, 1)
 		loadSeed := random.Uint64()
-		go func() { loaded <- s.load(ctx, 3*time.Millisecond, loadSeed) }()
+		go func() { loaded <- s.load(ctx, 8*time.Millisecond, loadSeed) }()
 		pace(ctx, between(random, 50, 500))
 		disk.shutDown(t)
 		pace(ctx, between(random, 0, 50))
