@@ -16,17 +16,46 @@ import (
 // new is claimed where its origin is, put into each channel, and settled. What fails in between stays claimed, and is
 // filled in when the same item is put again: each channel knows for itself what it has.
 func (q *Queue) putCluster(ctx context.Context, items []bachata.Item, results []bachata.PutResult) error {
-	if err := q.claim(ctx, items, results); err != nil {
+	if err := q.claim(ctx, items, results, false); err != nil {
 		return err
+	}
+	// Receipts that are repeated are those of the moment: what comes before in the call is put before.
+	seen := make(map[string]bool, len(items))
+	start := 0
+	for i := range items {
+		m := &items[i]
+		if m.ID.IsZero() || len(m.Channels) == 0 {
+			continue
+		}
+		k := knownBy(m)
+		if results[i][0] != bachata.Duplicate && !seen[k] {
+			seen[k] = true
+			continue
+		}
+		if err := q.putClaimed(ctx, items[start:i], results[start:i]); err != nil {
+			return err
+		}
+		if err := q.claim(ctx, items[i:i+1], results[i:i+1], true); err != nil {
+			return err
+		}
+		if start = i + 1; results[i][0] != bachata.Duplicate { // it was forgotten just now, or what it repeats has failed
+			start = i
+		}
+	}
+	return q.putClaimed(ctx, items[start:], results[start:])
+}
+
+// putClaimed puts what was claimed into its channels and settles it.
+func (q *Queue) putClaimed(ctx context.Context, items []bachata.Item, results []bachata.PutResult) error {
+	if len(items) == 0 {
+		return nil
 	}
 	type target struct{ item, channel int }
 	byBucket := make(map[int][]target)
 	for i := range items {
 		for j, channel := range items[i].Channels {
-			if results[i][j] != bachata.Duplicate {
-				b := q.keys.bucket(channel)
-				byBucket[b] = append(byBucket[b], target{i, j})
-			}
+			b := q.keys.bucket(channel)
+			byBucket[b] = append(byBucket[b], target{i, j})
 		}
 	}
 	var failed firstError
@@ -128,13 +157,13 @@ func flag(is bool) string {
 	return "0"
 }
 
-// claim marks what is known as Duplicate and remembers the rest.
-func (q *Queue) claim(ctx context.Context, items []bachata.Item, results []bachata.PutResult) error {
+// claim marks what is known as Duplicate, with repeat after its receipts were repeated, and remembers the rest.
+func (q *Queue) claim(ctx context.Context, items []bachata.Item, results []bachata.PutResult, repeat bool) error {
 	calls := q.byOrigin(items)
 	var failed firstError
 	q.each(slices.Collect(maps.Keys(calls)), func(b int) {
 		c := calls[b]
-		c.args = append(c.args, strconv.FormatInt(q.now(), 10), strconv.Itoa(len(c.items)))
+		c.args = append(c.args, strconv.FormatInt(q.now(), 10), strconv.Itoa(len(c.items)), flag(repeat))
 		for _, i := range c.items {
 			m := &items[i]
 			c.args = append(c.args, c.list(q, m.Origin), knownBy(m), m.ID.Text, m.Dest, flag(m.ID.Number), strconv.Itoa(len(m.Channels)))
@@ -148,10 +177,12 @@ func (q *Queue) claim(ctx context.Context, items []bachata.Item, results []bacha
 			return
 		}
 		for n, i := range c.items {
+			status := bachata.Unavailable // for now
 			if text(reply[0])[n] == '2' {
-				for j := range results[i] {
-					results[i][j] = bachata.Duplicate
-				}
+				status = bachata.Duplicate
+			}
+			for j := range results[i] {
+				results[i][j] = status
 			}
 		}
 		failed.note(q.trim(ctx, reply[1]))

@@ -1,10 +1,11 @@
 -- claim begins to put messages on a cluster: it remembers them where their origin is.
--- KEYS: lists of the origins, then the bucket's. ARGV: now, number of items, then for each the index of its origin's list
+-- KEYS: lists of the origins, then the bucket's. ARGV: now, number of items, 1 if what is known has its receipts repeated,
+-- then for each the index of its origin's list
 -- in KEYS (0 without an origin), k, id, dest, 1 if the id is a number, number of channels.
--- Returns {a digit for each item, over, forgot}: 2 if it is known, and then its receipts were repeated, else 1.
+-- Returns {a digit for each item, over, forgot}: 2 if it is known, else 1.
 local ks, items = {}, {}
 for i = 1, tonumber(ARGV[2]) do
-  local a = 3 + (i - 1) * 6
+  local a = 4 + (i - 1) * 6
   items[i] = {O = KEYS[tonumber(ARGV[a])], k = ARGV[a + 1], id = ARGV[a + 2], dest = ARGV[a + 3], number = ARGV[a + 4] == '1', n = tonumber(ARGV[a + 5])}
   ks[i] = items[i].k
   if items[i].O then load(items[i].O) end
@@ -18,7 +19,7 @@ for i, it in ipairs(items) do
     if not has(r.f, 4) then
       answer[i] = '2'
       local p, outcome, time, by = 1, nil, nil, nil
-      while it.O and p <= #r.told do
+      while it.O and ARGV[3] == '1' and p <= #r.told do
         outcome, time, by, p = unp('>BI6Hc0', r.told, p)
         lists[it.O] = lists[it.O] or {}
         table.insert(lists[it.O], {time, outcome, by, it.id, has(r.f, 1), it.dest})
