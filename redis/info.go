@@ -163,6 +163,18 @@ func (l *level) supported() error {
 	return nil
 }
 
+// waitAOF reports whether the server can tell when it and its replicas have written to disk.
+func (l *level) waitAOF() bool {
+	if !l.aof || l.fsync == "no" {
+		return false
+	}
+	major, rest, _ := strings.Cut(l.version, ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	a, _ := strconv.Atoi(major)
+	b, _ := strconv.Atoi(minor)
+	return a*100+b >= 702
+}
+
 // rank orders levels by what they survive.
 func (l *level) rank() int {
 	switch {

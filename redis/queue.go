@@ -27,9 +27,10 @@ type Queue struct {
 	client  rueidis.Client
 	log     *slog.Logger
 
-	watch  *watcher
-	level  atomic.Pointer[level]
-	forgot atomic.Int64 // the last id that the cap made go was accepted then, Unix ms
+	watch    *watcher
+	replicas replicas
+	level    atomic.Pointer[level]
+	forgot   atomic.Int64 // the last id that the cap made go was accepted then, Unix ms
 
 	stopAt func(hookPoint) bool // set by tests
 
@@ -180,4 +181,35 @@ func (q *Queue) failed(ctx context.Context, verb string, err error) error {
 		}
 	}
 	return fmt.Errorf("redis: %s: %w: %w", verb, bachata.ErrUnavailable, err)
+}
+
+// Ping asks the server, or every primary of a cluster, whether it is there. The error wraps bachata.ErrUnavailable.
+func (q *Queue) Ping(ctx context.Context) error {
+	if q.closed.Load() {
+		return bachata.ErrQueueClosed
+	}
+	ctx, cancel := context.WithTimeout(ctx, q.options.Timeout)
+	defer cancel()
+	if !q.keys.cluster {
+		if err := q.client.Do(ctx, q.client.B().Ping().Build()).Error(); err != nil {
+			return q.failed(ctx, "ping", err)
+		}
+		return nil
+	}
+	where, err := q.locate(ctx)
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for _, address := range where.buckets {
+		if seen[address] {
+			continue
+		}
+		seen[address] = true
+		node := where.nodes[address]
+		if err := node.Do(ctx, node.B().Ping().Build()).Error(); err != nil {
+			return q.failed(ctx, "ping "+address, err)
+		}
+	}
+	return nil
 }

@@ -37,19 +37,20 @@ type Server struct {
 // default it keeps everything in memory.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	return start(t, "redis-server", args...)
-}
-
-func start(t testing.TB, binary string, args ...string) *Server {
-	t.Helper()
-	path, err := exec.LookPath(binary)
-	if err != nil {
-		t.Fatalf("the tests need %s: apt-get install redis-server (%v)", binary, err)
-	}
-	s := &Server{t: t, dir: tempDir(t), port: freePort(t), args: args, binary: path}
+	s := &Server{t: t, dir: tempDir(t), port: freePort(t), args: args, binary: lookPath(t, "redis-server")}
 	t.Cleanup(s.Kill)
 	s.Restart()
 	return s
+}
+
+// lookPath finds a binary of Redis.
+func lookPath(t testing.TB, binary string) string {
+	t.Helper()
+	path, err := exec.LookPath(binary)
+	if err != nil {
+		t.Fatalf("the tests need %s: apt-get install redis-server redis-sentinel (%v)", binary, err)
+	}
+	return path
 }
 
 // tempDir is t.TempDir for one that may still be written to for a moment.

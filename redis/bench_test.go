@@ -1,0 +1,117 @@
+package redis_test
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/bachata-go/bachata"
+	"github.com/bachata-go/bachata/internal/redistest"
+	"github.com/bachata-go/bachata/redis"
+)
+
+// openQueue opens a queue that is closed with the test.
+func openQueue(t testing.TB, o redis.Options) *redis.Queue {
+	t.Helper()
+	q, err := redis.Open(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = q.Close() })
+	return q
+}
+
+// used returns the processor time that servers have used so far, in microseconds.
+func used(t testing.TB, servers ...*redistest.Server) float64 {
+	t.Helper()
+	sum := 0.0
+	for _, s := range servers {
+		for _, line := range strings.Split(s.Do("INFO", "cpu"), "\r\n") {
+			name, value, _ := strings.Cut(line, ":")
+			if name == "used_cpu_user" || name == "used_cpu_sys" {
+				v, err := strconv.ParseFloat(value, 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				sum += v * 1e6
+			}
+		}
+	}
+	return sum
+}
+
+// text200 is the payload of the benchmarks.
+var text200 = []byte(`{"id":"m","type":"direct","data":"` + strings.Repeat("x", 164) + `"}`)
+
+// cycle puts a batch into a channel, fetches it and pops it, so that each message makes a receipt.
+func cycle(ctx context.Context, q *redis.Queue, channel, origin string, id, batch int) error {
+	items := make([]bachata.Item, batch)
+	for i := range items {
+		items[i] = bachata.Item{
+			Channels: []string{channel}, ID: bachata.StringID(strconv.Itoa(id + i)), Origin: origin, From: origin, Dest: channel, Payload: text200,
+		}
+	}
+	if _, err := q.Put(ctx, items); err != nil {
+		return err
+	}
+	envs, err := q.Fetch(ctx, channel, 0, bachata.Limit{Messages: batch})
+	if err != nil || len(envs) != batch {
+		return fmt.Errorf("fetched %d of %d: %w", len(envs), batch, err)
+	}
+	keys := make([]bachata.Key, batch)
+	for i, e := range envs {
+		keys[i].Cursor = e.Cursor
+	}
+	_, err = q.PopDelivered(ctx, channel, channel, keys)
+	return err
+}
+
+// BenchmarkCycle reports what a message costs from put to receipt, and beside it what a plain SET costs the same server:
+// the processor time of the server, in microseconds.
+func BenchmarkCycle(b *testing.B) {
+	for _, kind := range []string{"single", "cluster"} {
+		for _, batch := range []int{1, 32} {
+			b.Run(fmt.Sprint(kind, "/batch=", batch), func(b *testing.B) {
+				servers := []*redistest.Server{redistest.Start(b)}
+				if kind == "cluster" {
+					servers = redistest.StartCluster(b, 3).Nodes
+				}
+				q := openQueue(b, redis.Options{Addresses: []string{servers[0].Addr()}})
+				benchmarkCycle(b, q, servers, batch)
+			})
+		}
+	}
+}
+
+func benchmarkCycle(b *testing.B, q *redis.Queue, servers []*redistest.Server, batch int) {
+	const callers = 64
+	ctx := context.Background()
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	before := used(b, servers...)
+	b.ResetTimer()
+	for g := range callers {
+		wg.Go(func() {
+			for {
+				n := int(next.Add(int64(batch)))
+				if n > b.N {
+					return
+				}
+				if err := cycle(ctx, q, fmt.Sprint("c", g), fmt.Sprint("o", g), n, batch); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.StopTimer()
+	b.ReportMetric((used(b, servers...)-before)/float64(b.N), "redis-µs/op")
+	if b.N > 100 {
+		println(servers[0].Do("INFO", "commandstats"))
+	}
+}

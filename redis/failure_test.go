@@ -1,0 +1,270 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bachata-go/bachata"
+	"github.com/bachata-go/bachata/internal/redistest"
+	"github.com/bachata-go/bachata/redis"
+)
+
+func options(addresses ...string) redis.Options {
+	return redis.Options{Addresses: addresses, Timeout: 2 * time.Second}
+}
+
+// two opens two nodes.
+func two(t testing.TB, o redis.Options) (a, b *redis.Queue) { return openQueue(t, o), openQueue(t, o) }
+
+func TestServerKilled(t *testing.T) {
+	t.Parallel()
+	for _, fsync := range []string{"always", "everysec"} {
+		t.Run(fsync, func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Start(t, "--appendonly", "yes", "--appendfsync", fsync)
+			a, b := two(t, options(s.Addr()))
+			if got := a.Info().Level; !strings.Contains(got, fsync) {
+				t.Errorf("the server has appendfsync %s, Info().Level is %q", fsync, got)
+			}
+			l := startLoad(t, a, b)
+			for range 3 {
+				l.grows(100)
+				s.Kill()
+				s.Restart()
+			}
+			l.grows(100)
+			l.finish()
+		})
+	}
+}
+
+func TestScriptsFlushed(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	a, b := two(t, options(s.Addr()))
+	l := startLoad(t, a, b)
+	for range 5 {
+		l.grows(50)
+		s.Do("SCRIPT", "FLUSH")
+	}
+	l.grows(50)
+	l.finish()
+	if l.refused > 0 {
+		t.Errorf("%d puts were refused because the server had forgotten its scripts", l.refused)
+	}
+}
+
+func TestClientsKilled(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	a, b := two(t, options(s.Addr()))
+	l := startLoad(t, a, b)
+	for range 5 {
+		l.grows(50)
+		for _, kind := range []string{"normal", "pubsub"} {
+			_, _ = s.Try("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+		}
+	}
+	l.grows(50)
+	l.finish()
+}
+
+func TestMemoryLimit(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	q := openQueue(t, options(s.Addr()))
+	ctx := context.Background()
+	if _, err := q.Put(ctx, []bachata.Item{message("bob", 0), message("bob", 1)}); err != nil {
+		t.Fatal(err)
+	}
+	s.Do("CONFIG", "SET", "maxmemory", "1mb")
+	_, err := q.Put(ctx, []bachata.Item{message("bob", 2)})
+	if !errors.Is(err, bachata.ErrUnavailable) || !strings.Contains(fmt.Sprint(err), "maxmemory") {
+		t.Errorf("Put at the memory limit: %v, want ErrUnavailable that names maxmemory", err)
+	}
+	popped, err := q.PopDelivered(ctx, "bob", "bob", []bachata.Key{{ID: "0"}})
+	if err != nil || !popped[0].Found {
+		t.Errorf("PopDelivered at the memory limit: %v, %v; what makes room must work", popped, err)
+	}
+	s.Do("CONFIG", "SET", "maxmemory", "0")
+	if res, err := q.Put(ctx, []bachata.Item{message("bob", 2)}); err != nil || res[0][0] != bachata.Stored {
+		t.Errorf("Put when there is room again: %v, %v", res, err)
+	}
+	want(t, q, "bob", "1", "2")
+	want(t, q, "of-bob", "300 0")
+}
+
+// want checks what an inbox holds: messages by id, others by code and id.
+func want(t *testing.T, q *redis.Queue, channel string, ids ...string) []bachata.Envelope {
+	t.Helper()
+	envs, err := q.Fetch(context.Background(), channel, 0, bachata.Limit{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range envs {
+		switch e.Kind {
+		case bachata.KindMessage:
+			got = append(got, e.ID.Text)
+		case bachata.KindReceipt:
+			got = append(got, fmt.Sprint([...]int{300, 480, 481}[e.Outcome], " ", e.ID.Text))
+		default:
+			got = append(got, fmt.Sprintf("gap %+v", e.Gap))
+		}
+	}
+	if fmt.Sprint(got) != fmt.Sprint(ids) {
+		t.Errorf("inbox of %s: %q, want %q", channel, got, ids)
+	}
+	return envs
+}
+
+func TestTrash(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	q := openQueue(t, options(s.Addr()))
+	ctx := context.Background()
+	put := func(items ...bachata.Item) []bachata.PutResult {
+		t.Helper()
+		res, err := q.Put(ctx, items)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	put(message("bob", 0))
+	trash := []string{"!", "", "bob", "bob:", "bob:nothing", "bobby:1", "bob::", "bob::r", "bob::g1", "bob::tshort", "{}", "\x00\xff"}
+	s.Do(append([]string{"LPUSH", "bob"}, trash...)...)
+	put(message("bob", 1))
+	want(t, q, "bob", "0", "1")
+	s.Do(append([]string{"LPUSH", "bob:wait"}, trash...)...)
+	s.Do(append([]string{"RPUSH", "bob:wait"}, trash...)...)
+	put(message("bob", 2))
+	want(t, q, "bob", "0", "1", "2")
+	s.Do("SET", "bob:3", "another type")
+	put(message("bob", 3))
+	s.Do("DEL", "bob:1")
+	s.Do("SET", "bob:1", "not a message")
+	envs := want(t, q, "bob", "0", "2", "3")
+	for _, e := range envs {
+		if popped, err := q.PopDelivered(ctx, "bob", "bob", []bachata.Key{{Cursor: e.Cursor}}); err != nil || !popped[0].Found {
+			t.Errorf("pop %s among trash: %v, %v", e.ID, popped, err)
+		}
+	}
+	want(t, q, "of-bob", "300 0", "300 2", "300 3")
+
+	s.Do("SET", "carl", "another type")
+	if res := put(message("carl", 0), message("dora", 0)); res[0][0] != bachata.Unavailable || res[1][0] != bachata.Stored {
+		t.Errorf("put into a key of another type and one that is fine: %v", res)
+	}
+	s.Do("DEL", "carl")
+	if res := put(message("carl", 0)); res[0][0] != bachata.Stored {
+		t.Errorf("put when that key is gone: %v", res)
+	}
+	want(t, q, "carl", "0")
+	want(t, q, "dora", "0")
+}
+
+func TestSlowServer(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	p := redistest.NewProxy(t, s.Addr())
+	a, b := two(t, options(p.Addr()))
+	l := startLoad(t, a, b)
+	l.grows(50)
+	p.Delay(30 * time.Millisecond)
+	l.grows(50)
+	p.Heal()
+	s.Pause()
+	pause(time.Second)
+	s.Resume()
+	l.grows(50)
+	l.finish()
+}
+
+func TestHalfOpen(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	p := redistest.NewProxy(t, s.Addr())
+	q := openQueue(t, options(p.Addr()))
+	ctx := context.Background()
+	woken := make(chan struct{}, 100)
+	stop, err := q.Watch("bob", func(bachata.Wake) { woken <- struct{}{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	redistest.Eventually(t, "be woken", func() error { return putAndWake(ctx, q, "bob", woken) })
+
+	p.Freeze() // connections stay open, nothing arrives
+	start := time.Now()
+	if _, err := q.Put(ctx, []bachata.Item{message("bob", 1_000_000)}); !errors.Is(err, bachata.ErrUnavailable) {
+		t.Errorf("Put over a half-open connection: %v, want ErrUnavailable", err)
+	}
+	if d := time.Since(start); d > 8*time.Second {
+		t.Errorf("Put over a half-open connection took %v with a timeout of 2s", d)
+	}
+	p.Cut()
+	p.Heal()
+	redistest.Eventually(t, "be woken again", func() error { return putAndWake(ctx, q, "bob", woken) })
+}
+
+var lastID int // of putAndWake, which one test uses
+
+func putAndWake(ctx context.Context, q *redis.Queue, channel string, woken chan struct{}) error {
+	lastID++
+	for len(woken) > 0 {
+		<-woken
+	}
+	if _, err := q.Put(ctx, []bachata.Item{message(channel, lastID)}); err != nil {
+		return err
+	}
+	select {
+	case <-woken:
+		return nil
+	case <-time.After(500 * time.Millisecond):
+		return errors.New("not woken")
+	}
+}
+
+func TestServerAway(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
+	q := openQueue(t, options(s.Addr()))
+	ctx := context.Background()
+	if _, err := q.Put(ctx, []bachata.Item{message("bob", 0)}); err != nil {
+		t.Fatal(err)
+	}
+	s.Kill()
+	if _, err := q.Put(ctx, []bachata.Item{message("bob", 1)}); !errors.Is(err, bachata.ErrUnavailable) {
+		t.Errorf("Put without a server: %v", err)
+	}
+	if _, err := q.Fetch(ctx, "bob", 0, bachata.Limit{}); !errors.Is(err, bachata.ErrUnavailable) {
+		t.Errorf("Fetch without a server: %v", err)
+	}
+	if err := q.Ping(ctx); !errors.Is(err, bachata.ErrUnavailable) {
+		t.Errorf("Ping without a server: %v", err)
+	}
+	woken := make(chan struct{}, 100)
+	stop, err := q.Watch("bob", func(bachata.Wake) { woken <- struct{}{} })
+	if err != nil {
+		t.Fatalf("Watch without a server: %v, a socket may come while it is away", err)
+	}
+	defer stop()
+	s.Restart()
+	select { // what waited is announced
+	case <-woken:
+	case <-time.After(15 * time.Second):
+		t.Error("the server is back, nobody was woken")
+	}
+	want(t, q, "bob", "0")
+	if err := q.Ping(ctx); err != nil {
+		t.Errorf("Ping with a server: %v", err)
+	}
+	if _, err := redis.Open(ctx, options("127.0.0.1:1")); err == nil {
+		t.Error("Open without a server succeeded")
+	}
+}
