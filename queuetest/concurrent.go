@@ -1,9 +1,11 @@
 package queuetest
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/bachata-go/bachata"
 )
@@ -72,6 +74,46 @@ func concurrentClauses() []clause {
 			name: "concurrent/cycle", mode: reliableMode,
 			text: "all methods may be called concurrently: each message reaches each of its channels once, and each confirmation its sender once",
 			run:  func(x *fixture) { newTraffic(x).run() },
+		}, {
+			name: "concurrent/fetch among drops", mode: bothModes, options: bachata.QueueOptions{InboxMessages: 5, DropOldest: true},
+			text: "Fetch reads while others put: an inbox that loses messages all the time can be read, and its gaps",
+			run:  fetchAmongDrops,
 		},
 	}
+}
+
+// fetchAmongDrops reads an inbox while many put into it, far more than it holds.
+func fetchAmongDrops(x *fixture) {
+	const senders, fetches = 16, 20
+	ctx, cancel := context.WithTimeout(x.ctx, x.patience)
+	defer cancel()
+	var done atomic.Bool
+	var wg sync.WaitGroup
+	for g := range senders {
+		wg.Go(func() {
+			for i := 0; !done.Load(); i++ {
+				m := messageFrom(fmt.Sprint("s", g), fmt.Sprint(i), "bob")
+				m.NoReceipt = true
+				if _, err := x.q.Put(ctx, []bachata.Item{m}); err != nil {
+					return // the time is up
+				}
+			}
+		})
+	}
+	for n := 0; n < fetches; {
+		envs, err := x.q.Fetch(ctx, "bob", 0, bachata.Limit{})
+		if err != nil {
+			x.broken("Fetch while %d senders put, after %d that read something: %v", senders, n, err)
+			break
+		}
+		if len(envs) > 0 {
+			n++
+		}
+		if err := ctx.Err(); err != nil {
+			x.broken("%d Fetch read something in %v, while %d senders put", n, x.patience, senders)
+			break
+		}
+	}
+	done.Store(true)
+	wg.Wait()
 }

@@ -83,7 +83,7 @@ func (b *Book[R]) Unpin(channel string) {
 	}
 }
 
-// SetBarrier notes that readers of channel must wait for ticket: a change to what stands before the newest entries.
+// SetBarrier notes that the gaps of channel are safe with ticket: they stand before entries that are safe already.
 func (b *Book[R]) SetBarrier(channel string, ticket uint64) {
 	if x := b.boxes[channel]; x != nil {
 		x.barrier = ticket

@@ -3,6 +3,7 @@ package inbox
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/bachata-go/bachata"
 )
@@ -124,15 +125,22 @@ func (e *Engine[R]) wakeStored(messages []*Message) {
 
 // Fetch is bachata.Queue's.
 func (e *Engine[R]) Fetch(ctx context.Context, channel string, after bachata.Cursor, limit bachata.Limit) ([]bachata.Envelope, error) {
-	found, release, err := e.find(ctx, channel, after, limit)
-	if err != nil {
+	if err := e.backend.Err(); err != nil {
 		return nil, err
 	}
-	defer release()
-	if len(found) == 0 {
-		return nil, nil
+	release := e.backend.Hold()
+	found, ticket, woken, err := e.find(ctx, channel, after, limit)
+	if err != nil {
+		release()
+		return nil, err
 	}
 	list, err := e.read(found)
+	release()
+	// What was found is what is returned, once it is safe. Looking again afterwards would have no end in an inbox that
+	// loses messages all the time.
+	if failed := e.settle(ctx, ticket, func() { e.wake(woken) }); failed != nil {
+		return nil, failed
+	}
 	if len(list) == 0 {
 		return nil, err
 	}
@@ -142,39 +150,33 @@ func (e *Engine[R]) Fetch(ctx context.Context, channel string, after bachata.Cur
 	return list, nil
 }
 
-// find looks into the inbox of channel, once nothing in it waits for a commit that readers must not get ahead of.
-// What it found stays readable until release is called.
-func (e *Engine[R]) find(ctx context.Context, channel string, after bachata.Cursor, limit bachata.Limit) ([]Found[R], func(), error) {
-	for {
-		if err := e.backend.Err(); err != nil {
-			return nil, nil, err
-		}
-		release := e.backend.Hold()
-		if err := e.enter(ctx); err != nil {
-			release()
-			return nil, nil, err
-		}
-		if now := e.now(); e.book.Due(channel, now) {
-			if err := e.expire(channel, now, false); err != nil {
-				e.leave()
-				release()
-				return nil, nil, err
-			}
-		}
-		barrier := e.book.Barrier(channel)
-		if barrier <= e.backend.Synced() {
-			e.advance()
-			found := e.book.Fetch(nil, channel, after, limit, e.visible)
-			_, woken := e.leave()
-			e.wake(woken)
-			return found, release, nil
-		}
-		_, woken := e.leave()
-		release()
-		if err := e.settle(ctx, barrier, func() { e.wake(woken) }); err != nil {
-			return nil, nil, err
+// find looks into the inbox of channel. What it finds is safe with ticket. Messages and receipts are safe anyway, but a
+// gap stands where something safe stood before.
+func (e *Engine[R]) find(ctx context.Context, channel string, after bachata.Cursor, limit bachata.Limit) (found []Found[R], ticket uint64, woken []string, err error) {
+	if err := e.enter(ctx); err != nil {
+		return nil, 0, nil, err
+	}
+	if now := e.now(); e.book.Due(channel, now) {
+		if err := e.expire(channel, now, false); err != nil {
+			e.leave()
+			return nil, 0, nil, err
 		}
 	}
+	e.advance()
+	found = e.book.Fetch(nil, channel, after, limit, e.visible)
+	barrier := e.book.Barrier(channel)
+	all := len(found) == 0 && barrier > e.backend.Synced()
+	if all { // messages may be lost before they are safe: then nobody ever sees any, unless they are waited for
+		found = e.book.Fetch(nil, channel, after, limit, e.book.Last())
+	}
+	ticket, woken = e.leave()
+	if all || len(woken) > 0 {
+		return found, ticket, woken, nil
+	}
+	if slices.ContainsFunc(found, func(f Found[R]) bool { return f.Kind == bachata.KindGap }) {
+		return found, barrier, nil, nil
+	}
+	return found, 0, nil, nil
 }
 
 // read makes envelopes of what was found. An error is returned with what could be read before it.
