@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -48,6 +49,7 @@ const (
 	simpleRetry       = time.Second
 	minRetry          = 100 * time.Millisecond
 	maxRetry          = 5 * time.Second
+	mostBacklog       = 256 << 10        // bytes that a client may be behind with reading
 	maxSpread         = 10 * time.Second // over which a drain asks its clients to come back
 )
 
@@ -94,10 +96,11 @@ type Center struct {
 	counters Counters
 	log      *slog.Logger
 
+	seed     maphash.Seed
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
 	draining atomic.Bool
-	posts    chan struct{} // a place for each post-processing that may run
+	posts    postPool
 
 	mu      sync.Mutex
 	hubs    map[string]*hub
@@ -124,8 +127,8 @@ func NewCenter(q Queue, o *Options) *Center {
 		proto:    options.Protocol,
 		counters: options.Counters,
 		log:      options.Logger,
-		posts:    make(chan struct{}, options.PostProcessors),
 		hubs:     make(map[string]*hub),
+		seed:     maphash.MakeSeed(),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.routes.Store(new([]Route))
@@ -194,6 +197,14 @@ func (c *Center) CloseUser(user string, code CloseCode, reason string) int {
 	return n
 }
 
+// hash returns a hash of a name that is not zero, and zero for no name. Nobody outside can know which names collide.
+func (c *Center) hash(name string) uint64 {
+	if name == "" {
+		return 0
+	}
+	return maphash.String(c.seed, name) | 1
+}
+
 // enter counts a goroutine that Close waits for; it reports false if the center is closed.
 func (c *Center) enter() bool {
 	c.work.Lock()
@@ -237,6 +248,7 @@ func (c *Center) sweep() {
 	tick := time.NewTicker(max(c.options.SweepEvery/parts, time.Millisecond))
 	defer tick.Stop()
 	var due []*Session
+	n := 0 // how many of them a tick
 	for {
 		select {
 		case <-c.ctx.Done():
@@ -248,13 +260,14 @@ func (c *Center) sweep() {
 				continue
 			}
 			rand.Shuffle(len(due), func(i, j int) { due[i], due[j] = due[j], due[i] })
+			n = (len(due) + parts - 1) / parts
 		}
-		n := (len(due) + parts - 1) / parts
-		for _, s := range due[:n] {
+		now := due[:min(n, len(due))]
+		for _, s := range now {
 			s.sweep()
 		}
-		clear(due[:n])
-		due = due[n:]
+		clear(now)
+		due = due[len(now):]
 	}
 }
 

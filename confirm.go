@@ -1,24 +1,27 @@
 package bachata
 
-import (
-	"context"
-	"strconv"
-)
+import "context"
 
 // confirm notes a 200 and appends to keys what it takes off the inbox.
 func (s *Session) confirm(keys []Key, t *Transport) []Key {
+	c := s.center
+	from, dest := c.hash(t.From), c.hash(t.Dest)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, id := range t.IDs {
-		w := s.window.match(id.Text, t.From, t.Dest)
+		hash := c.hash(id.Text)
+		w := s.window.match(hash, from, dest)
 		switch {
+		case w == nil && t.From == "" && t.Dest == "" && s.done.has(hash):
+			// A second 200 for what this socket has confirmed must not take a later message with the same id.
 		case w == nil: // not written here: written to an earlier socket of the channel, perhaps
 			keys = append(keys, Key{ID: id.Text, From: t.From, Dest: t.Dest})
 		case w.state == gone:
 			s.window.remove(w)
 		default:
 			w.state = confirming
-			keys = append(keys, Key{Cursor: w.cursor, ID: w.id, From: w.from, Dest: w.dest})
+			s.done.add(hash)
+			keys = append(keys, Key{Cursor: w.cursor})
 		}
 	}
 	return keys
@@ -28,44 +31,52 @@ func (s *Session) confirm(keys []Key, t *Transport) []Key {
 func (s *Session) pop(keys []Key) {
 	c := s.center
 	popped, err := c.queue.PopDelivered(c.ctx, s.identity.Channel, s.identity.From, keys)
-	if err != nil || len(popped) != len(keys) {
-		if err != nil {
-			c.logQueueError("pop", err)
-		}
+	if err != nil {
+		c.logQueueError("pop", err)
+	}
+	if len(popped) != len(keys) {
 		s.keep(keys)
 		return
 	}
+	var failed []Key
 	cursors := make([]Cursor, 0, len(keys))
-	confirmed := int64(0)
+	confirmed, left := int64(0), 0
 	s.mu.Lock()
 	for i, key := range keys {
-		if key.Cursor != 0 {
-			if w := s.window.at(key.Cursor); w != nil {
-				s.window.remove(w)
-			}
-		} else if popped[i].Found {
-			if w := s.window.at(popped[i].Cursor); w != nil { // written while the pop was on its way
-				s.window.remove(w)
-			}
+		if err != nil && !popped[i].Found {
+			failed = append(failed, key)
+			continue
 		}
+		cursor := key.Cursor
 		if popped[i].Found {
-			cursors = append(cursors, popped[i].Cursor)
-			if key.ID != "" {
-				confirmed++
-			}
+			cursor = popped[i].Cursor
+			cursors = append(cursors, cursor)
+		}
+		w := s.window.at(cursor) // a key without a cursor may name what was written while the pop was on its way
+		if popped[i].Found && (key.Cursor == 0 || w != nil && w.id != 0) {
+			confirmed++
+		}
+		if w != nil {
+			s.window.remove(w)
+			left++
 		}
 	}
-	s.retryDelay = 0
-	kick := s.freedLocked()
+	if err == nil {
+		s.retryDelay = 0
+	}
+	kick := left > 0 && s.freedLocked()
 	s.mu.Unlock()
 	c.counters.Add(CountConfirmed, confirmed)
 	s.hub.confirmed(s, cursors)
 	if kick {
 		s.pump.kick(c, s)
 	}
+	if len(failed) > 0 {
+		s.keep(failed)
+	}
 }
 
-// keep remembers keys whose pop failed.
+// keep sees to it that keys are popped later: those without a cursor up to one window of them.
 func (s *Session) keep(keys []Key) {
 	s.mu.Lock()
 	for _, key := range keys {
@@ -81,14 +92,14 @@ func (s *Session) keep(keys []Key) {
 	s.retryLater()
 }
 
-// popAgain tries what failed before.
+// popAgain pops what could not be popped before.
 func (s *Session) popAgain() {
 	s.mu.Lock()
 	keys := s.retryKeys
 	s.retryKeys = nil
 	s.window.each(unpopped, func(w *written) {
 		w.state = confirming
-		keys = append(keys, Key{Cursor: w.cursor, ID: w.id, From: w.from, Dest: w.dest})
+		keys = append(keys, Key{Cursor: w.cursor})
 	})
 	s.mu.Unlock()
 	if len(keys) > 0 {
@@ -110,74 +121,6 @@ func (s *Session) retryLater() {
 		s.mu.Unlock()
 		s.pump.kick(s.center, s)
 	})
-}
-
-// appendPingLocked appends the barrier to frames if it is due: one ping is in flight at a time, sent a while after the
-// first frame that nobody else proves, or at once when there are many, or while draining.
-func (s *Session) appendPingLocked(frames []byte) []byte {
-	if s.unproven == 0 || s.inFlight {
-		return frames
-	}
-	if !s.pingDue && s.unproven < barrierFrames && !s.center.draining.Load() {
-		if s.pingTimer == nil {
-			s.pingTimer = s.center.after(s.center.options.BarrierDelay, func(context.Context) { s.pingTime() })
-		}
-		return frames
-	}
-	if s.pingTimer != nil {
-		s.pingTimer.Stop()
-		s.pingTimer = nil
-	}
-	s.pingDue, s.inFlight, s.unproven = false, true, 0
-	s.pingSent++
-	return s.barrier.AppendPing(frames, strconv.AppendUint(nil, s.pingSent, 10))
-}
-
-func (s *Session) pingTime() {
-	s.mu.Lock()
-	s.pingTimer = nil
-	s.pingDue = true
-	s.mu.Unlock()
-	s.pump.kick(s.center, s)
-}
-
-// pingIfDue writes the barrier when no frame carries it.
-func (s *Session) pingIfDue() {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	s.mu.Lock()
-	var frames []byte
-	if !s.closed {
-		frames = s.appendPingLocked(nil)
-	}
-	s.mu.Unlock()
-	if len(frames) > 0 {
-		_ = s.socket.Write(frames)
-	}
-}
-
-// Pong tells the session that the answer to a ping came back: everything written before that ping has arrived. A pong
-// that answers no ping of the session's is ignored. It may block, and is called by the goroutine that calls Receive.
-func (s *Session) Pong(payload []byte) {
-	counter, err := strconv.ParseUint(string(payload), 10, 64)
-	s.mu.Lock()
-	if err != nil || s.closed || !s.inFlight || counter != s.pingSent {
-		s.mu.Unlock()
-		return
-	}
-	s.inFlight = false
-	var keys []Key
-	s.window.each(waiting, func(w *written) {
-		if w.id == "" && w.proof <= counter {
-			w.state = confirming
-			keys = append(keys, Key{Cursor: w.cursor})
-		}
-	})
-	s.mu.Unlock()
-	if len(keys) > 0 {
-		s.pop(keys)
-	}
-	s.pingIfDue() // for what was written since
 }
 
 // outstanding returns how much was written and has not left the inbox.

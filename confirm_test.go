@@ -50,6 +50,23 @@ func TestDouble200(t *testing.T) {
 	})
 }
 
+// The second 200 for a message must not take somebody else's that was not even written.
+func TestSecond200TakesNothingThatWaits(t *testing.T) {
+	t.Parallel()
+	bubble(t, &bachata.Options{Window: bachata.Limit{Messages: 1}}, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		anna, eve, bob := connect(t, c, "anna"), connect(t, c, "eve"), connect(t, c, "bob")
+		anna.send(hi)
+		eve.send(hi) // waits behind the window
+		bob.expect(hiAt)
+		bob.send(got1, got1)
+		bob.expect(strings.Replace(hiAt, "anna", "eve", 1))
+		anna.expect(ok1, tick)
+		eve.expect(ok1)
+		bob.send(got1)
+		eve.expect(tick)
+	})
+}
+
 func TestPartial200(t *testing.T) {
 	t.Parallel()
 	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {

@@ -153,3 +153,35 @@ func TestWriteTimeout(t *testing.T) {
 		t.Error("the stream ended as if all was well")
 	}
 }
+
+// Ephemeral messages are dropped for a client that is behind with reading: nobody can cost it its connection by them.
+func TestEphemeralFlood(t *testing.T) {
+	t.Parallel()
+	q := memory.New(nil)
+	t.Cleanup(func() { _ = q.Close() })
+	c := bachata.NewCenter(q, nil)
+	t.Cleanup(func() { _ = c.Close() })
+	if err := c.AddRoute(bachata.Direct()); err != nil {
+		t.Fatal(err)
+	}
+	url := tightServer(t, newHandler(t, nil, func(h *bachata.Handler) { h.Center = c }))
+	bob := tightClient(t, strings.Replace(url, "anna", "bob", 1))
+	anna := ready(t, url)
+	flood := fmt.Sprintf(`{"type":"typing","dest":"bob","ephemeral":true,"data":%q}`, strings.Repeat("x", 60<<10))
+	for range 160 {
+		anna.write(texts(flood))
+	}
+	anna.write(texts(`{"id":1,"type":"direct","dest":"bob"}`))
+	if err := bob.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		op, payload, err := bob.read()
+		if err != nil || op == 8 {
+			t.Fatalf("bob, who only paused, was closed: %v %q, %v", op, payload, err)
+		}
+		if strings.Contains(string(payload), `"id":1`) {
+			return
+		}
+	}
+}

@@ -178,3 +178,10 @@ func (c *conn) settle() {
 		}
 	}
 }
+
+// Buffered returns how many bytes wait for the client to read.
+func (c *conn) Buffered() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.unsent
+}

@@ -6,13 +6,13 @@ import (
 
 // wake is called by the hub, under its lock, when the inbox may hold something new.
 func (s *Session) wake(w Wake) {
-	if w.Envelope != nil {
-		s.mu.Lock()
-		if s.cursor == w.Prev && s.hint == nil {
-			s.hint = &w
-		}
-		s.mu.Unlock()
+	s.mu.Lock()
+	if w.Envelope != nil && s.cursor == w.Prev && s.hint == nil {
+		s.hint = &w
+	} else {
+		s.behind = true // the pump may be about to take the hint for all there is
 	}
+	s.mu.Unlock()
 	s.pump.kick(s.center, s)
 }
 
@@ -23,11 +23,8 @@ func (s *Session) sweep() {
 		return
 	}
 	s.mu.Lock()
-	stalled := s.stalled
+	s.recheck = s.stalled
 	s.mu.Unlock()
-	if stalled {
-		s.recheck()
-	}
 	s.pump.kick(s.center, s)
 }
 
@@ -37,6 +34,7 @@ func (s *Session) work() {
 		return
 	}
 	s.popAgain()
+	s.lookAround()
 	for s.deliver() {
 	}
 	s.pingIfDue()
@@ -46,8 +44,8 @@ func (s *Session) work() {
 func (s *Session) deliver() bool {
 	c := s.center
 	s.mu.Lock()
-	room, after, hint := s.window.room(c.options.Window), s.cursor, s.hint
-	s.hint = nil
+	room, after, hint, behind := s.window.room(c.options.Window), s.cursor, s.hint, s.behind
+	s.hint, s.behind = nil, false
 	if s.closed || c.draining.Load() {
 		s.mu.Unlock()
 		return false
@@ -60,8 +58,7 @@ func (s *Session) deliver() bool {
 	s.mu.Unlock()
 
 	if hint != nil && hint.Prev == after {
-		s.writeEnvelopes([]Envelope{*hint.Envelope})
-		return false // what came after it has its own wake-up
+		return s.writeEnvelopes([]Envelope{*hint.Envelope}) && behind // what comes later has its own wake-up
 	}
 	envelopes, err := c.queue.Fetch(c.ctx, s.identity.Channel, after,
 		Limit{Messages: min(room.Messages, fetchLimit.Messages), Bytes: min(room.Bytes, fetchLimit.Bytes)})
@@ -70,6 +67,9 @@ func (s *Session) deliver() bool {
 		s.retryLater()
 		return false
 	}
+	s.mu.Lock()
+	s.retryDelay = 0
+	s.mu.Unlock()
 	if len(envelopes) == 0 {
 		return false
 	}
@@ -110,15 +110,15 @@ func (s *Session) writeInto(envelopes []Envelope) (all bool, arrived []Key) {
 			payload = *text
 		}
 		if c.mode == Reliable {
-			w := written{cursor: e.Cursor, size: len(payload)}
-			if w.size > s.window.room(c.options.Window).Bytes && s.window.messages > 0 {
+			w := written{cursor: e.Cursor, size: int32(len(payload))}
+			if len(payload) > s.window.room(c.options.Window).Bytes && s.window.messages > 0 {
 				s.stallLocked()
 				all = false
 				break
 			}
 			switch {
 			case e.Kind == KindMessage && !e.ID.IsZero():
-				w.id, w.from, w.dest = e.ID.Text, e.From, e.Dest
+				w.id, w.from, w.dest = c.hash(e.ID.Text), c.hash(e.From), c.hash(e.Dest)
 			case s.barrier != nil:
 				w.proof = s.pingSent + 1
 				s.unproven++
@@ -142,8 +142,8 @@ func (s *Session) writeInto(envelopes []Envelope) (all bool, arrived []Key) {
 	*frames = s.appendPingLocked(*frames)
 	s.mu.Unlock()
 
-	if len(*frames) > 0 {
-		_ = s.socket.Write(*frames)
+	if len(*frames) > 0 && !s.writeLocked(*frames) {
+		return false, nil
 	}
 	c.counters.Add(CountWritten, messages)
 	c.counters.Add(CountReceipts, receipts)
@@ -189,11 +189,11 @@ func (s *Session) freedLocked() bool {
 // windowFull tells the client, if something waits behind the full window.
 func (s *Session) windowFull() {
 	s.mu.Lock()
+	s.full = nil
 	after := s.cursor
 	s.mu.Unlock()
 	waits, err := s.center.queue.Fetch(s.center.ctx, s.identity.Channel, after, Limit{Messages: 1})
 	s.mu.Lock()
-	s.full = nil
 	if s.closed || !s.stalled || s.told || err != nil || len(waits) == 0 {
 		s.mu.Unlock()
 		return
@@ -208,16 +208,24 @@ func (s *Session) windowFull() {
 	}
 }
 
-// recheck looks which of the outstanding messages still wait: others may have been confirmed on another node.
-func (s *Session) recheck() {
+// lookAround looks, if a sweep found the window full, which of the outstanding messages still wait: others may have been
+// confirmed on another node.
+func (s *Session) lookAround() {
 	c := s.center
-	pending, err := c.queue.Fetch(c.ctx, s.identity.Channel, 0, Limit{Messages: c.options.Window.Messages})
+	s.mu.Lock()
+	due := s.recheck && s.stalled
+	s.recheck = false
+	s.mu.Unlock()
+	if !due {
+		return
+	}
+	pending, err := c.queue.Fetch(c.ctx, s.identity.Channel, 0, c.options.Window)
 	if err != nil {
 		c.logQueueError("fetch", err)
 		return
 	}
 	there := make(map[Cursor]bool, len(pending))
-	var last Cursor
+	last := ^Cursor(0) // of an empty inbox, everything has left
 	for i := range pending {
 		there[pending[i].Cursor] = true
 		last = pending[i].Cursor
@@ -230,9 +238,7 @@ func (s *Session) recheck() {
 		}
 	})
 	s.mu.Unlock()
-	if len(left) > 0 {
-		s.confirmedElsewhere(left)
-	}
+	s.confirmedElsewhere(left)
 }
 
 // confirmedElsewhere notes that another socket confirmed what stands at cursors.

@@ -1,8 +1,10 @@
 package bachata_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -177,6 +179,83 @@ func TestLostWakeUpsAreSwept(t *testing.T) {
 		time.Sleep(3 * time.Minute)
 		bob.expect(hiAt)
 	})
+}
+
+// Wake-ups that come while the pump writes are merged: the last must not hide what the others were for.
+func TestWakeUpsDuringAWrite(t *testing.T) {
+	t.Parallel()
+	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		anna, bob := connect(t, c, "anna"), connect(t, c, "bob")
+		gate, entered := make(chan struct{}), make(chan struct{})
+		var once sync.Once
+		bob.onWrite = func() {
+			once.Do(func() {
+				close(entered)
+				<-gate
+			})
+		}
+		message := func(id string) []byte { return []byte(strings.Replace(hi, `"1"`, `"`+id+`"`, 1)) }
+		anna.session.Receive([][]byte{message("1")})
+		<-entered
+		anna.session.Receive([][]byte{message("2"), message("3")})
+		close(gate)
+		if got := bob.take(); len(got) != 3 {
+			t.Errorf("bob was written %d of 3: %q", len(got), got)
+		}
+	})
+}
+
+// A wake-up carries no promise: every inbox is read once in SweepEvery, however many sockets there are.
+func TestSweepReadsEveryInbox(t *testing.T) {
+	t.Parallel()
+	bubble(t, nil, func(t *testing.T, c *bachata.Center, q *faultyQueue) {
+		q.loseWakes.Store(true)
+		var peers []*peer
+		var channels []string
+		for i := range 1000 {
+			peers = append(peers, connect(t, c, fmt.Sprint("c", i)))
+			channels = append(channels, fmt.Sprint("c", i))
+		}
+		m, err := bachata.MakeMessage(bachata.Draft{Type: "x"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if _, err := c.Send(t.Context(), m, channels...); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		for i, p := range peers {
+			if got := p.take(); len(got) != 1 {
+				t.Fatalf("socket %d was written %q after two sweeps", i, got)
+			}
+		}
+	})
+}
+
+func TestReceiptStaysWhenItsWriteFails(t *testing.T) {
+	t.Parallel()
+	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		anna, bob := &socket{}, connect(t, c, "bob")
+		var err error
+		if anna.session, err = c.Attach(broken{anna}, bachata.Identity{Channel: "anna"}); err != nil {
+			t.Fatal(err)
+		}
+		anna.session.Receive([][]byte{[]byte(hi)})
+		bob.send(got1)
+		anna.session.Detach()
+		connect(t, c, "anna").expect(tick)
+	})
+}
+
+// broken is a socket without a barrier that fails to write receipts.
+type broken struct{ *socket }
+
+func (s broken) Write(frames []byte) error {
+	if strings.Contains(string(frames), `"type":300`) {
+		return errors.New("closed")
+	}
+	return s.socket.Write(frames)
 }
 
 func TestFetchIsTriedAgain(t *testing.T) {

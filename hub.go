@@ -35,12 +35,12 @@ func (c *Center) join(s *Session) error {
 		c.hubs[h.channel] = h
 	}
 	h.refs++
-	c.mu.Unlock()
-
 	s.hub = h
 	h.mu.Lock()
-	h.sessions = append(h.sessions, s)
+	h.sessions = append(h.sessions, s) // with c.mu held: whoever sets closing then finds s here
 	h.mu.Unlock()
+	c.mu.Unlock()
+
 	if err := h.watch(); err != nil {
 		c.part(s)
 		return err
@@ -107,20 +107,20 @@ func (h *hub) wake(w Wake) {
 	}
 }
 
-// show writes what is not stored to the sockets that are connected now.
+// show writes what is not stored to the sockets that are connected now, but for those that are behind with reading: an
+// ephemeral message must not cost anybody the connection.
 func (h *hub) show(payload []byte) {
 	for _, s := range h.ready() {
-		s.writeText(payload)
+		if s.backlog() < mostBacklog {
+			s.writeText(payload)
+		}
 	}
 }
 
-// ready returns the sessions that were told 1000: nothing may be written before that.
+// ready returns the sessions that were told 1000 (nothing may be written before that) and whose socket still takes
+// what it is given.
 func (h *hub) ready() []*Session {
-	return slices.DeleteFunc(h.list(), func(s *Session) bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return !s.ready
-	})
+	return slices.DeleteFunc(h.list(), func(s *Session) bool { return !s.isReady() })
 }
 
 func (h *hub) list() []*Session {
@@ -151,6 +151,10 @@ func (h *hub) work() {
 		sessions := h.ready()
 		if len(sessions) == 0 || c.draining.Load() {
 			return
+		}
+		if !slices.ContainsFunc(sessions, func(s *Session) bool { return s.backlog() < mostBacklog }) {
+			c.after(minRetry, func(context.Context) { h.simple.kick(c, h) })
+			return // what nobody reads is left in the queue
 		}
 		envelopes, err := c.queue.Fetch(c.ctx, h.channel, 0, fetchLimit)
 		if err != nil {

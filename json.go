@@ -1,16 +1,16 @@
 package bachata
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
-	"sync"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
+
+// MaxConfirmed is how many ids one 200 may name.
+const MaxConfirmed = 1000
 
 // MaxDepth is how deep objects and arrays may be nested in a frame, the envelope included.
 const MaxDepth = 128
@@ -23,46 +23,6 @@ const maxMembers = 64
 func JSON() Protocol { return jsonProtocol{} }
 
 type jsonProtocol struct{}
-
-// jsonReader is what one Decode needs; it is pooled.
-type jsonReader struct {
-	dec    *jsontext.Decoder
-	buf    bytes.Buffer
-	spans  [numFields]span
-	others [][2]int // spans of the names of unknown members
-}
-
-// span is a value's place in the frame; end is zero if there is none.
-type span struct {
-	start, end int
-	kind       jsontext.Kind
-}
-
-type field uint8
-
-const (
-	fieldID field = iota
-	fieldType
-	fieldTime
-	fieldData
-	fieldFrom
-	fieldDest
-	fieldSign
-	fieldEphemeral
-	numFields
-)
-
-var fieldNames = [numFields]string{"id", "type", "time", "data", "from", "dest", "sign", "ephemeral"}
-
-// readOptions leave the inside of the values to the application: a name may stand there twice, and an escape may be
-// half of a surrogate pair. The bytes themselves are checked to be UTF-8, the names of the envelope to be different.
-var readOptions = jsontext.AllowInvalidUTF8(true)
-
-var jsonReaders = sync.Pool{New: func() any {
-	r := &jsonReader{}
-	r.dec = jsontext.NewDecoder(&r.buf, readOptions, jsontext.AllowDuplicateNames(true))
-	return r
-}}
 
 // Decode implements Protocol.
 func (jsonProtocol) Decode(text []byte, f *Frame) error {
@@ -80,102 +40,6 @@ func (jsonProtocol) Decode(text []byte, f *Frame) error {
 		return err
 	}
 	return r.frame(string(text), f)
-}
-
-func (r *jsonReader) release() {
-	r.buf = bytes.Buffer{} // the frame belongs to somebody else
-	r.dec.Reset(&r.buf)
-	r.spans = [numFields]span{}
-	r.others = r.others[:0]
-	jsonReaders.Put(r)
-}
-
-// scan checks that text is one JSON object and notes where its known members are.
-func (r *jsonReader) scan(text []byte) error {
-	r.buf = *bytes.NewBuffer(text)
-	r.dec.Reset(&r.buf, readOptions, jsontext.AllowDuplicateNames(true))
-	if r.dec.PeekKind() != '{' {
-		if _, err := r.dec.ReadValue(); err != nil {
-			return syntaxRefusal(err)
-		}
-		return refuse(RefusedSyntax, "a frame is a JSON object")
-	}
-	if _, err := r.dec.ReadToken(); err != nil {
-		return syntaxRefusal(err)
-	}
-	for r.dec.PeekKind() == '"' {
-		name, err := r.dec.ReadValue()
-		if err != nil {
-			return syntaxRefusal(err)
-		}
-		end := int(r.dec.InputOffset())
-		at := [2]int{end - len(name), end}
-		known, ok := knownField(name)
-		if !ok && r.repeated(text, at) || ok && r.spans[known].end != 0 {
-			return refuse(RefusedSyntax, fmt.Sprintf("the name %s stands twice", name))
-		}
-		value, err := r.dec.ReadValue()
-		if err != nil {
-			return syntaxRefusal(err)
-		}
-		if ok {
-			end := int(r.dec.InputOffset())
-			r.spans[known] = span{start: end - len(value), end: end, kind: value.Kind()}
-		} else {
-			if len(r.others) == maxMembers {
-				return refuse(RefusedSyntax, fmt.Sprintf("the envelope has more than %d unknown names", maxMembers))
-			}
-			r.others = append(r.others, at)
-		}
-	}
-	if _, err := r.dec.ReadToken(); err != nil {
-		return syntaxRefusal(err)
-	}
-	if _, err := r.dec.ReadToken(); !errors.Is(err, io.EOF) {
-		return refuse(RefusedSyntax, "there is more than one JSON value in the frame")
-	}
-	return nil
-}
-
-// repeated reports whether the unknown name at stands already among the others.
-func (r *jsonReader) repeated(text []byte, at [2]int) bool {
-	name := unquoteName(text[at[0]:at[1]])
-	for _, o := range r.others {
-		if bytes.Equal(unquoteName(text[o[0]:o[1]]), name) {
-			return true
-		}
-	}
-	return false
-}
-
-func unquoteName(quoted []byte) []byte {
-	if bytes.IndexByte(quoted, '\\') < 0 {
-		return quoted[1 : len(quoted)-1]
-	}
-	name, _ := jsontext.AppendUnquote(nil, quoted)
-	return name
-}
-
-func knownField(quoted []byte) (field, bool) {
-	switch string(unquoteName(quoted)) {
-	case "id":
-		return fieldID, true
-	case "type":
-		return fieldType, true
-	case "time":
-		return fieldTime, true
-	case "data":
-		return fieldData, true
-	case "from":
-		return fieldFrom, true
-	case "dest":
-		return fieldDest, true
-	case "sign":
-		return fieldSign, true
-	case "ephemeral":
-		return fieldEphemeral, true
-	}
-	return 0, false
 }
 
 // frame makes a Frame of the members that scan found; text is a copy of the frame, and all strings are parts of it.
@@ -219,9 +83,11 @@ func (r *jsonReader) message(text string, m *Message) error {
 	// The rest is taken as it comes: "from" is overwritten, "sign" and "data" are the application's.
 	if s := r.spans[fieldFrom]; s.end != 0 {
 		m.fromStart, m.fromEnd = s.start, s.end
-		if s.kind == '"' {
-			m.from, _ = unquote(text[s.start:s.end])
-		} else if s.kind != 'n' {
+		switch s.kind {
+		case '"':
+			m.from, m.fromString = unquote(text[s.start:s.end])
+		case 'n':
+		default:
 			m.from = text[s.start:s.end]
 		}
 	}
@@ -288,6 +154,9 @@ func (r *jsonReader) ids(array string, t *Transport) error {
 		if id.IsZero() {
 			return refuse(RefusedField, `"data" of a 200 is an id or an array of ids`)
 		}
+		if len(t.IDs) == MaxConfirmed {
+			return refuse(RefusedField, fmt.Sprintf("a 200 names more than %d ids", MaxConfirmed))
+		}
 		t.IDs = append(t.IDs, id)
 	}
 	return nil
@@ -348,46 +217,6 @@ func unquote(quoted string) (string, bool) {
 	return string(b), err == nil
 }
 
-// tooDeep reports whether text is nested deeper than MaxDepth. Few frames have that many brackets at all.
-func tooDeep(text []byte) bool {
-	if bytes.Count(text, []byte{'{'})+bytes.Count(text, []byte{'['}) <= MaxDepth {
-		return false
-	}
-	depth := 0
-	for i := 0; i < len(text); i++ {
-		switch text[i] {
-		case '{', '[':
-			if depth++; depth > MaxDepth {
-				return true
-			}
-		case '}', ']':
-			depth--
-		case '"':
-			i = stringEnd(text, i)
-		}
-	}
-	return false
-}
-
-// stringEnd returns the index of the quote that ends the string that begins at i, or the length of text.
-func stringEnd(text []byte, i int) int {
-	for i++; i < len(text); i++ {
-		n := bytes.IndexByte(text[i:], '"')
-		if n < 0 {
-			return len(text)
-		}
-		i += n
-		slashes := 0
-		for text[i-1-slashes] == '\\' {
-			slashes++
-		}
-		if slashes%2 == 0 {
-			return i
-		}
-	}
-	return len(text)
-}
-
 func parseInt(s string) int64 {
 	var n int64
 	digits := strings.TrimPrefix(s, "-")
@@ -414,14 +243,6 @@ func withID(err error, id ID) error {
 		r.ID = id
 	}
 	return err
-}
-
-func syntaxRefusal(err error) error {
-	var s *jsontext.SyntacticError
-	if errors.As(err, &s) {
-		return refuse(RefusedSyntax, fmt.Sprintf("the frame is not valid JSON at byte %d", s.ByteOffset))
-	}
-	return refuse(RefusedSyntax, "the frame ends within a JSON value")
 }
 
 // clip shortens what is quoted in a reason.

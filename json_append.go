@@ -79,7 +79,7 @@ type edit struct{ name, value string }
 
 // setFrom writes the shown name of the sender into the message.
 func (m *Message) setFrom(from string) {
-	m.fromChanged = m.fromChanged || from != m.from || m.fromEnd == 0
+	m.fromChanged = m.fromChanged || from != m.from || !m.fromString
 	m.from = from
 }
 

@@ -101,6 +101,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"time string", `{"type":"x","id":"7","time":"now"}`, bachata.RefusedField, "7"},
 		{"200 of nothing", `{"type":200}`, bachata.RefusedField, ""},
 		{"200 of an empty array", `{"type":200,"data":[]}`, bachata.RefusedField, ""},
+		{"200 of too many", `{"type":200,"data":[1` + strings.Repeat(",1", 1000) + `]}`, bachata.RefusedField, ""},
 		{"200 of null in an array", `{"type":200,"data":[null]}`, bachata.RefusedField, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -35,6 +35,7 @@ type Message struct {
 	text                   string // the frame, as it came
 	fromStart, fromEnd     int    // of the value of "from" in text; zero if it has none
 	edits                  []edit // what Set changed
+	fromString             bool   // that value is a string
 	ephemeral, fromChanged bool
 }
 

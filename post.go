@@ -1,9 +1,6 @@
 package bachata
 
-import (
-	"context"
-	"time"
-)
+import "sync"
 
 // post is a post-processing that waits for the put.
 type post struct {
@@ -11,75 +8,87 @@ type post struct {
 	channel   string
 }
 
-func newPost(p PostProcessor, channel string) post { return post{processor: p, channel: channel} }
+// postPool runs post-processing, a bounded number at once, in the order in which it came. The zero pool is ready.
+type postPool struct {
+	mu      sync.Mutex
+	jobs    []func()
+	running int
+	room    chan struct{} // closed when fewer jobs wait; nil while nobody asks
+}
 
-// postProcess runs the post-processing of a message for each channel that stored it just now. It waits for a place in
-// the pool.
+// postProcess has the post-processing of a message run for each channel that stored it just now.
 func (c *Center) postProcess(r routed, channels []string, result PutResult) {
+	if len(r.posts) == 0 {
+		return
+	}
+	stored := make(map[string]bool, len(channels))
+	for i, channel := range channels {
+		stored[channel] = result[i] == Stored
+	}
 	for _, p := range r.posts {
-		if statusOf(p.channel, channels, result) != Stored {
-			continue
+		if stored[p.channel] {
+			c.post(func() {
+				c.counters.Add(CountPostProcess, 1)
+				_ = c.guard(func() error {
+					p.processor.PostProcess(c.ctx, c, r.message, p.channel)
+					return nil
+				})
+			})
 		}
+	}
+}
+
+// post adds a job, and starts a goroutine for it if there may be one more.
+func (c *Center) post(job func()) {
+	p := &c.posts
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.jobs = append(p.jobs, job)
+	if p.running < c.options.PostProcessors && c.enter() {
+		p.running++
+		go c.runPosts()
+	}
+}
+
+func (c *Center) runPosts() {
+	defer c.leave()
+	p := &c.posts
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer func() { p.running-- }()
+	for len(p.jobs) > 0 {
+		job := p.jobs[0]
+		p.jobs[0] = nil
+		p.jobs = p.jobs[1:]
+		if p.room != nil && len(p.jobs) < c.options.PostProcessors {
+			close(p.room)
+			p.room = nil
+		}
+		p.mu.Unlock()
+		job()
+		p.mu.Lock()
+	}
+}
+
+// awaitPosts waits until no more jobs wait than run at once. Only sessions do: a post-processing that sends a message
+// of its own must not wait for its own place.
+func (c *Center) awaitPosts() {
+	p := &c.posts
+	for {
+		p.mu.Lock()
+		if len(p.jobs) < c.options.PostProcessors {
+			p.mu.Unlock()
+			return
+		}
+		if p.room == nil {
+			p.room = make(chan struct{})
+		}
+		room := p.room
+		p.mu.Unlock()
 		select {
-		case c.posts <- struct{}{}:
+		case <-room:
 		case <-c.ctx.Done():
 			return
 		}
-		if !c.enter() {
-			<-c.posts
-			return
-		}
-		go func() {
-			defer c.leave()
-			defer func() { <-c.posts }()
-			c.counters.Add(CountPostProcess, 1)
-			_ = c.guard(func() error {
-				p.processor.PostProcess(c.ctx, c, r.message, p.channel)
-				return nil
-			})
-		}()
 	}
-}
-
-func statusOf(channel string, channels []string, result PutResult) PutStatus {
-	for i, name := range channels {
-		if name == channel {
-			return result[i]
-		}
-	}
-	return Unavailable
-}
-
-// IfUndelivered wraps route: call runs for each message and channel whose message nobody has confirmed after the given
-// time, to push a notification or send a mail. Messages without an id can't be asked for and are left out. The wait is
-// kept in memory and is lost when the process ends. The route's own post-processing runs too.
-func IfUndelivered(route Route, after time.Duration, call func(ctx context.Context, m *Message, channel string)) Route {
-	return &undelivered{Route: route, after: after, call: call}
-}
-
-type undelivered struct {
-	Route
-	after time.Duration
-	call  func(ctx context.Context, m *Message, channel string)
-}
-
-// PostProcess implements PostProcessor.
-func (u *undelivered) PostProcess(ctx context.Context, c *Center, m *Message, channel string) {
-	if inner, ok := u.Route.(PostProcessor); ok {
-		inner.PostProcess(ctx, c, m, channel)
-	}
-	if m.ID().IsZero() {
-		return // nobody can say of such a message whether it still waits
-	}
-	c.After(u.after, func(ctx context.Context) {
-		key := Key{ID: m.ID().Text, From: m.From(), Dest: m.Dest()}
-		delivered, err := c.queue.CheckDelivered(ctx, channel, key)
-		if err != nil {
-			c.logQueueError("check", err)
-			return
-		}
-		if !delivered {
-			_ = c.guard(func() error { u.call(ctx, m, channel); return nil })
-		}
-	})
 }

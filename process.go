@@ -36,12 +36,13 @@ func (c *Center) Process(ctx context.Context, m *Message) (Result, error) {
 // Send puts a message of the server's own into the inboxes of channels, past the routes, and returns when the queue has
 // stored it. Nobody gets a receipt for it. A *Refusal says why it was not accepted.
 func (c *Center) Send(ctx context.Context, m *Message, channels ...string) (Result, error) {
-	d := decided{channels: dedupe(channels)}
+	d := decided{channels: slices.Clone(channels)}
 	for _, channel := range channels {
 		if err := CheckName("channel", channel); err != nil {
 			return Result{}, fmt.Errorf("send: %w", err)
 		}
 	}
+	d.channels = unique(d.channels)
 	return c.store(ctx, m, d)
 }
 
@@ -72,6 +73,9 @@ func (c *Center) store(ctx context.Context, m *Message, d decided) (Result, erro
 	results, err := c.queue.Put(ctx, items)
 	if err != nil {
 		return Result{}, fmt.Errorf("put message: %w", err)
+	}
+	if len(results) != 1 || len(results[0]) != len(d.channels) {
+		return Result{}, fmt.Errorf("put message: %w: the queue answered for %d items of 1", ErrUnavailable, len(results))
 	}
 	result := Result{Channels: d.channels, Statuses: results[0]}
 	if result.Dup, err = judge(results[0]); err != nil {
@@ -110,23 +114,22 @@ func (c *Center) route(ctx context.Context, m *Message, s *Session) (decided, er
 		if decision.kind == decisionStop {
 			break
 		}
-		post, isPost := route.(PostProcessor)
+		processor, isPost := route.(PostProcessor)
 		for _, channel := range decision.channels {
 			if err := CheckName("channel", channel); err != nil {
 				return decided{}, fmt.Errorf("route %T: %w", route, err)
 			}
-			if !slices.Contains(d.channels, channel) {
-				d.channels = append(d.channels, channel)
-			}
 			if isPost {
-				d.posts = append(d.posts, newPost(post, channel))
+				d.posts = append(d.posts, post{processor: processor, channel: channel})
 			}
 		}
+		d.channels = append(d.channels, decision.channels...)
 		wantReceipt = wantReceipt || !decision.noReceipt
 	}
 	if !took {
 		return decided{}, &Refusal{Code: RefusedNoRoute, Reason: "no route takes this message", ID: m.id}
 	}
+	d.channels = unique(d.channels)
 	d.noReceipt = !wantReceipt
 	return d, nil
 }
@@ -167,12 +170,15 @@ func (c *Center) publish(channels []string, payload []byte) {
 	}
 }
 
-func dedupe(names []string) []string {
-	var once []string
-	for _, name := range names {
-		if !slices.Contains(once, name) {
-			once = append(once, name)
-		}
+// unique returns names without repeats, in their order. It reuses names.
+func unique(names []string) []string {
+	if len(names) < 2 {
+		return names
 	}
-	return once
+	seen := make(map[string]bool, len(names))
+	return slices.DeleteFunc(names, func(name string) bool {
+		again := seen[name]
+		seen[name] = true
+		return again
+	})
 }

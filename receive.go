@@ -55,6 +55,10 @@ func (b *intake) reset() {
 // goroutine at a time and may block, while routes run and while the queue stores what came; the driver reads no further
 // meanwhile. The bytes are the driver's again when it returns.
 func (s *Session) Receive(texts [][]byte) {
+	if !s.center.enter() {
+		return // the socket is being closed
+	}
+	defer s.center.leave()
 	b := intakes.Get().(*intake)
 	defer b.release()
 	s.center.counters.Add(CountFramesIn, int64(len(texts)))
@@ -191,6 +195,7 @@ func (s *Session) finish(b *intake) {
 	for i := range b.routed {
 		c.postProcess(b.routed[i], b.items[i].Channels, results[i])
 	}
+	c.awaitPosts()
 }
 
 // outcome fills in the answer to an item, and reports whether there is one.

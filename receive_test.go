@@ -92,6 +92,15 @@ func TestFromIsTheServers(t *testing.T) {
 	})
 }
 
+func TestFromIsAString(t *testing.T) {
+	t.Parallel()
+	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		five, bob := connect(t, c, "5"), connect(t, c, "bob")
+		five.send(`{"id":1,"type":"direct","dest":"bob","from":5}`, `{"id":2,"type":"direct","dest":"bob","from":null}`)
+		bob.expect(`{"id":1,"type":"direct","dest":"bob","from":"5"}`, `{"id":2,"type":"direct","dest":"bob","from":"5"}`)
+	})
+}
+
 func TestRefuseFrom(t *testing.T) {
 	t.Parallel()
 	bubble(t, &bachata.Options{RefuseFrom: true}, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {

@@ -254,6 +254,43 @@ func TestCloseWaitsForPostProcessing(t *testing.T) {
 	})
 }
 
+// A post-processing that sends a message of its own, which is post-processed in turn, must not wait for its own place.
+func TestPostProcessingSends(t *testing.T) {
+	t.Parallel()
+	bubble(t, &bachata.Options{PostProcessors: 2}, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		if err := c.AddRoute(&asking{}); err != nil {
+			t.Fatal(err)
+		}
+		anna, log := connect(t, c, "anna"), connect(t, c, "log")
+		for i := range 10 {
+			anna.send(fmt.Sprintf(`{"id":%d,"type":"ask","dest":"bob"}`, 2*i), fmt.Sprintf(`{"id":%d,"type":"ask","dest":"bob"}`, 2*i+1))
+		}
+		if got := anna.take(); len(got) != 20 {
+			t.Errorf("anna was answered %d times, want 20", len(got))
+		}
+		if got := log.take(); len(got) != 20 {
+			t.Errorf("%d extra messages came, want 20", len(got))
+		}
+	})
+}
+
+// asking sends an extra message for each one of type "ask".
+type asking struct{ _ int }
+
+func (*asking) Process(_ ctx, m *bachata.Message, _ *bachata.Session) (bachata.Decision, error) {
+	return bachata.To(m.Dest()), nil
+}
+
+func (*asking) PostProcess(ctx context.Context, c *bachata.Center, m *bachata.Message, _ string) {
+	if m.Type() != "ask" {
+		return
+	}
+	extra, err := bachata.MakeMessage(bachata.Draft{Type: "extra", Dest: "log"})
+	if err == nil {
+		_, _ = c.Process(ctx, extra)
+	}
+}
+
 type slowPost struct {
 	bachata.Route
 	mu            sync.Mutex

@@ -22,16 +22,19 @@ type Session struct {
 
 	mu      sync.Mutex
 	value   any
-	ready   bool // the 1000 is being written, or was
+	ready   bool // the 1000 is being written, or was, and no write has failed
 	closed  bool
 	cursor  Cursor // the last envelope that was written
 	window  window
-	hint    *Wake // what the last wake-up brought, to spare a Fetch
-	stalled bool  // the pump stopped at a full window
-	told    bool  // the client was told of it
+	hint    *Wake  // what a wake-up brought, to spare a Fetch
+	behind  bool   // there was a wake-up for something else too
+	done    recent // ids that this socket has confirmed
+	stalled bool   // the pump stopped at a full window
+	told    bool   // the client was told of it
 	full    *time.Timer
 	expiry  *time.Timer
 
+	recheck    bool        // look what other nodes have confirmed
 	retry      *time.Timer // runs while something is to be tried again
 	retryDelay time.Duration
 	retryKeys  []Key // 200s for what was not written here, whose pop failed
@@ -94,7 +97,7 @@ func (s *Session) greet() {
 	s.mu.Lock()
 	s.ready = true
 	s.mu.Unlock()
-	_ = s.socket.Write(s.socket.AppendFrame(nil, text))
+	s.writeLocked(s.socket.AppendFrame(nil, text))
 }
 
 // Identity returns who is behind the session.
@@ -143,7 +146,33 @@ func (s *Session) Detach() {
 func (s *Session) writeFrames(frames []byte) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	_ = s.socket.Write(frames)
+	s.writeLocked(frames)
+}
+
+// writeLocked does that with the socket held, and reports whether the socket took it. One that did not is closed: it
+// will be detached, and nothing more is handed to it meanwhile.
+func (s *Session) writeLocked(frames []byte) bool {
+	if s.socket.Write(frames) == nil {
+		return true
+	}
+	s.mu.Lock()
+	s.ready = false
+	s.mu.Unlock()
+	return false
+}
+
+func (s *Session) isReady() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ready
+}
+
+// backlog returns how many bytes the socket keeps for a client that has not read them yet, as far as it says.
+func (s *Session) backlog() int {
+	if b, ok := s.socket.(Buffered); ok {
+		return b.Buffered()
+	}
+	return 0
 }
 
 func (s *Session) writeText(text []byte) {
@@ -158,17 +187,4 @@ func (s *Session) writeTransport(t *Transport) {
 	defer putBuffer(b)
 	*b = s.center.proto.AppendTransport(*b, t)
 	s.writeText(*b)
-}
-
-// frameBuffers are for frames on their way out.
-var frameBuffers = sync.Pool{New: func() any { return new([]byte) }}
-
-func getBuffer() *[]byte { return frameBuffers.Get().(*[]byte) }
-
-func putBuffer(b *[]byte) {
-	const keep = 64 << 10 // a rare large one is not kept
-	if cap(*b) <= keep {
-		*b = (*b)[:0]
-		frameBuffers.Put(b)
-	}
 }

@@ -19,6 +19,9 @@ func (c *Center) Shutdown(ctx context.Context) error {
 	sessions := c.sessions()
 	spread := min(maxSpread, time.Duration(len(sessions))*time.Millisecond)
 	for _, s := range sessions {
+		if !s.isReady() {
+			continue // it is closed below
+		}
 		wait := 100*time.Millisecond + rand.N(spread+1)
 		s.writeTransport(&Transport{Code: CodeGoingAway, ReconnectMillis: wait.Milliseconds()})
 		s.pingIfDue()
@@ -54,7 +57,7 @@ func (c *Center) settle(ctx context.Context) error {
 }
 
 // Close ends the center: sockets are closed (1001), what runs is asked to stop by its context and waited for,
-// post-processing included. Timers that have not fired don't. It may be called twice.
+// routes and post-processing included: neither may call it. Timers that have not fired don't. It may be called twice.
 func (c *Center) Close() error {
 	c.mu.Lock()
 	c.closing = true

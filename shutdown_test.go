@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/bachata-go/bachata"
-	"github.com/bachata-go/bachata/memory"
 )
 
 func TestShutdownDrains(t *testing.T) {
@@ -104,35 +103,6 @@ func TestCloseUser(t *testing.T) {
 		if phone.closeCode() != 4403 || laptop.closeCode() != 4403 || anna.closeCode() != 0 {
 			t.Errorf("close codes %d, %d, %d, want 4403, 4403, none", phone.closeCode(), laptop.closeCode(), anna.closeCode())
 		}
-	})
-}
-
-func TestSimpleMode(t *testing.T) {
-	t.Parallel()
-	bubbleOn(t, &memory.Options{Simple: true}, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
-		anna := connect(t, c, "anna")
-		anna.send(hi, hi)
-		anna.expect(ok1, ok1) // nothing is recognized
-		phone := connect(t, c, "bob")
-		phone.expect(hiAt, hiAt)
-		laptop := connect(t, c, "bob")
-		laptop.expect() // they are gone
-		anna.send(hi)
-		phone.expect(hiAt)
-		laptop.expect(hiAt)
-		phone.send(got1, `{"type":1001}`)
-		phone.expect(`{"type":1002}`)
-		anna.expect(ok1)
-	})
-}
-
-func TestSimpleModeAnnouncesNoWindow(t *testing.T) {
-	t.Parallel()
-	bubbleOn(t, &memory.Options{Simple: true}, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
-		attach(t, c, bachata.Identity{Channel: "anna"}).expect(`{"type":1000,"max":65536,"from":"anna"}`)
-	})
-	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
-		attach(t, c, bachata.Identity{Channel: "a", From: "anna"}).expect(`{"type":1000,"dedupe":3600000,"max":65536,"from":"anna"}`)
 	})
 }
 

@@ -21,6 +21,13 @@ type Barrier interface {
 	AppendPing(dst, payload []byte) []byte
 }
 
+// Buffered is a Socket that says how many bytes it keeps for a client that has not read them yet. What may be dropped is,
+// and what a simple queue holds is left there, while that is much. Optional; it may be called at any time, from any
+// goroutine.
+type Buffered interface {
+	Buffered() int
+}
+
 // CloseCode is the status of a closed WebSocket (RFC 6455, section 7.4; PROTOCOL.md, "Close codes").
 type CloseCode uint16
 

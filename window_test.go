@@ -14,7 +14,7 @@ func TestWindowModel(t *testing.T) {
 		var w window
 		type entry struct {
 			cursor Cursor
-			id     string
+			id     uint64
 			gone   bool
 		}
 		var model []entry
@@ -22,16 +22,16 @@ func TestWindowModel(t *testing.T) {
 		for range 300 {
 			switch rng.IntN(5) {
 			case 0, 1:
-				id := string(rune('a' + rng.IntN(4)))
+				id := uint64(1 + rng.IntN(4))
 				w.add(written{cursor: next, id: id, size: 2})
 				model = append(model, entry{cursor: next, id: id})
 				next += Cursor(1 + rng.IntN(3))
 			case 2: // a 200
-				id := string(rune('a' + rng.IntN(4)))
+				id := uint64(1 + rng.IntN(4))
 				i := slices.IndexFunc(model, func(e entry) bool { return e.id == id })
-				e := w.match(id, "", "")
+				e := w.match(id, 0, 0)
 				if (i >= 0) != (e != nil) || e != nil && e.cursor != model[i].cursor {
-					t.Fatalf("seed %d: match(%q) = %v, want entry %d of %v", seed, id, e, i, model)
+					t.Fatalf("seed %d: match(%d) = %v, want entry %d of %v", seed, id, e, i, model)
 				}
 				if e != nil {
 					w.remove(e)
