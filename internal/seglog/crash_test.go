@@ -153,12 +153,6 @@ func (h *history) rebase(got []entry) {
 	h.safe = len(h.entries)
 }
 
-func (h *history) clone() *history {
-	c := *h
-	c.entries = append([]appended(nil), h.entries...)
-	return &c
-}
-
 var errDead = errors.New("the host is down")
 
 // dieAt lets the host go down at an operation: half a write may still be done, nothing after it is.
