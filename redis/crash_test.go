@@ -1,0 +1,83 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/bachata-go/bachata"
+	"github.com/bachata-go/bachata/internal/redistest"
+)
+
+// TestReceiptSteps ends a node between the steps by which a receipt travels on a cluster: every 200 has its 300, which
+// another node sees to.
+func TestReceiptSteps(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3)
+	open := func() *Queue {
+		q, err := Open(context.Background(), Options{Addresses: c.Addrs()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = q.Close() })
+		return q
+	}
+	other := open()
+	for step, name := range map[hookPoint]string{hookPopped: "popped", hookReceived: "received"} {
+		t.Run(name, func(t *testing.T) {
+			ctx := context.Background()
+			dying := open()
+			dying.stopAt = func(at hookPoint) bool { return at == step }
+			const n = 40
+			origin := "anna-" + name
+			for i := range n {
+				channel := fmt.Sprint(name, i)
+				m := bachata.Item{Channels: []string{channel}, ID: bachata.StringID(channel), Origin: origin, From: origin, Dest: channel, Payload: []byte("{}")}
+				if _, err := dying.Put(ctx, []bachata.Item{m}); err != nil {
+					t.Fatal(err)
+				}
+				popped, err := dying.PopDelivered(ctx, channel, channel, []bachata.Key{{ID: channel}})
+				if err != nil || !popped[0].Found {
+					t.Fatalf("pop: %v, %v", popped, err)
+				}
+			}
+			if err := dying.Close(); err != nil {
+				t.Fatal(err)
+			}
+			receipts := map[string]int{}
+			redistest.Eventually(t, "see all receipts", func() error {
+				envs, err := other.Fetch(ctx, origin, 0, bachata.Limit{})
+				if err != nil {
+					return err
+				}
+				clear(receipts)
+				for _, e := range envs {
+					receipts[e.ID.Text]++
+				}
+				if len(receipts) < n {
+					return fmt.Errorf("%d of %d receipts", len(receipts), n)
+				}
+				return nil
+			})
+			for id, times := range receipts {
+				if times != 1 {
+					t.Errorf("%d receipts of %s", times, id)
+				}
+			}
+			redistest.Eventually(t, "empty the out lists", func() error {
+				for b := range buckets {
+					n, err := other.client.Do(ctx, other.client.B().Llen().Key(other.keys.lead(b)+":out").Build()).AsInt64()
+					if err != nil || n > 0 {
+						return fmt.Errorf("bucket %d: %d in the list out, %w", b, n, err)
+					}
+				}
+				return nil
+			})
+		})
+	}
+	// The same id put again finds its receipt remembered.
+	if w := other.window(); w != time.Hour {
+		t.Errorf("the dedupe window is %v", w)
+	}
+}

@@ -1,0 +1,124 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bachata-go/bachata"
+	"github.com/bachata-go/bachata/internal/redistest"
+	"github.com/bachata-go/bachata/redis"
+)
+
+func TestSentinelFailover(t *testing.T) {
+	t.Parallel()
+	r := redistest.StartSentinel(t, "--appendonly", "yes")
+	o := options(r.Addrs()...)
+	o.Sentinel = redistest.MasterSet
+	o.Wait = 1 // else a failover may lose what it had not replicated
+	o.WaitTimeout = time.Second
+	a, b := two(t, o)
+	l := startLoad(t, a, b)
+	l.grows(100)
+	// The replica takes over, and what was the primary goes on as nobody's: with Wait nothing is accepted until a
+	// replica follows again.
+	r.Primary.Kill()
+	redistest.Eventually(t, "fail over", func() error {
+		if role := r.Replica.Do("ROLE"); !strings.HasPrefix(role, "master") {
+			return fmt.Errorf("the replica is %s", role)
+		}
+		return nil
+	})
+	r.Primary.Restart()
+	l.grows(100)
+	l.finish()
+}
+
+func TestWait(t *testing.T) {
+	t.Parallel()
+	primary := redistest.Start(t)
+	replica := redistest.StartReplica(t, primary)
+	o := options(primary.Addr())
+	o.Wait, o.WaitTimeout = 1, 300*time.Millisecond
+	q := openQueue(t, o)
+	ctx := context.Background()
+	put := func(id int) error {
+		_, err := q.Put(ctx, []bachata.Item{message("bob", id)})
+		return err
+	}
+	if err := put(0); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(q.Info().Level, "1 of 1 replicas") {
+		t.Errorf("Info().Level = %q, want it to name the replica that has it", q.Info().Level)
+	}
+	replica.Pause()
+	if err := put(1); !errors.Is(err, bachata.ErrUnavailable) {
+		t.Errorf("Put while the replica is stopped: %v, want ErrUnavailable", err)
+	}
+	replica.Resume()
+	redistest.Eventually(t, "accept it again", func() error { return put(1) })
+	want(t, q, "bob", "0", "1")
+}
+
+// bucketSlot returns the slot of the keys of a channel on a cluster.
+func bucketSlot(t *testing.T, s *redistest.Server, channel string) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(channel))
+	slot, err := strconv.Atoi(s.Do("CLUSTER", "KEYSLOT", fmt.Sprintf("{%d}", h.Sum32()%1024)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slot
+}
+
+func TestSlotMoves(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3)
+	a, b := two(t, options(c.Nodes[0].Addr()))
+	l := startLoad(t, a, b)
+	l.grows(100)
+	for i := range loadChannels {
+		for _, channel := range []string{fmt.Sprint("load", i), fmt.Sprint("of-load", i)} {
+			slot := bucketSlot(t, c.Nodes[0], channel)
+			c.Move(slot, (c.Owner(slot)+1)%3)
+		}
+		l.grows(30)
+	}
+	l.finish()
+}
+
+func TestClusterNodeKilled(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3, "--appendonly", "yes", "--appendfsync", "always")
+	a, b := two(t, options(c.Addrs()...))
+	l := startLoad(t, a, b)
+	for i := range 3 {
+		l.grows(50)
+		c.Nodes[i].Kill()
+		c.Nodes[i].Restart()
+	}
+	l.grows(50)
+	l.finish()
+}
+
+func TestClusterNodesAreShared(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3)
+	o := options(c.Addrs()...)
+	o.Cluster = true
+	q := openQueue(t, o)
+	if info := q.Info(); info.Atomic {
+		t.Errorf("Info() = %+v, a cluster commits each channel by itself", info)
+	}
+	single := redistest.Start(t)
+	o.Addresses = []string{single.Addr()}
+	if _, err := redis.Open(context.Background(), o); err == nil {
+		t.Error("Open with Cluster of a server that is none succeeded")
+	}
+}
