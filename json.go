@@ -27,7 +27,9 @@ type jsonProtocol struct{}
 // Decode implements Protocol.
 func (jsonProtocol) Decode(text []byte, f *Frame) error {
 	f.Message = Message{}
-	f.Transport = Transport{IDs: f.Transport.IDs[:0]}
+	if f.Transport.Code != 0 {
+		f.Transport = Transport{IDs: f.Transport.IDs[:0]}
+	}
 	if !utf8.Valid(text) {
 		return refuse(RefusedSyntax, "the frame is not valid UTF-8")
 	}
@@ -63,13 +65,11 @@ func (r *jsonReader) message(text string, m *Message) error {
 	if m.id, err = r.id(text, r.spans[fieldID]); err != nil {
 		return err
 	}
-	for f, to := range [numFields]*string{fieldType: &m.typ, fieldDest: &m.dest} {
-		if to == nil {
-			continue
-		}
-		if *to, err = r.name(text, field(f)); err != nil {
-			return withID(err, m.id)
-		}
+	if m.typ, err = r.name(text, fieldType); err != nil {
+		return withID(err, m.id)
+	}
+	if m.dest, err = r.name(text, fieldDest); err != nil {
+		return withID(err, m.id)
 	}
 	if m.typ == "" {
 		return &Refusal{Code: RefusedType, Reason: `"type" is empty`, ID: m.id}
@@ -108,6 +108,7 @@ func (r *jsonReader) transport(text string, t *Transport) error {
 	if code <= 0 || strings.Trim(text[typ.start:typ.end], "0123456789") != "" {
 		return &Refusal{Code: RefusedType, Reason: fmt.Sprintf(`"type" %s is not a known code`, clip(text[typ.start:typ.end]))}
 	}
+	t.Code = code
 	data := r.spans[fieldData]
 	switch {
 	case code == CodeReceived && data.kind == '[':
@@ -131,7 +132,6 @@ func (r *jsonReader) transport(text string, t *Transport) error {
 	if t.Dest, err = r.name(text, fieldDest); err != nil {
 		return err
 	}
-	t.Code = code
 	return nil
 }
 

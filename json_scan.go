@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -63,14 +62,17 @@ func (r *jsonReader) scan(text []byte) error {
 	if _, err := r.dec.ReadToken(); err != nil {
 		return syntaxRefusal(err)
 	}
-	for r.dec.PeekKind() == '"' {
+	for follows(text, int(r.dec.InputOffset())) == '"' {
 		name, err := r.dec.ReadValue()
 		if err != nil {
 			return syntaxRefusal(err)
 		}
-		end := int(r.dec.InputOffset())
-		at := [2]int{end - len(name), end}
 		known, ok := knownField(name)
+		var at [2]int // of an unknown name
+		if !ok {
+			end := int(r.dec.InputOffset())
+			at = [2]int{end - len(name), end}
+		}
 		if !ok && r.repeated(text, at) || ok && r.spans[known].end != 0 {
 			return refuse(RefusedSyntax, fmt.Sprintf("the name %s stands twice", clip(string(name))))
 		}
@@ -91,10 +93,23 @@ func (r *jsonReader) scan(text []byte) error {
 	if _, err := r.dec.ReadToken(); err != nil {
 		return syntaxRefusal(err)
 	}
-	if _, err := r.dec.ReadToken(); !errors.Is(err, io.EOF) {
+	if len(bytes.TrimLeft(text[r.dec.InputOffset():], " \t\r\n")) > 0 {
 		return refuse(RefusedSyntax, "there is more than one JSON value in the frame")
 	}
 	return nil
+}
+
+// follows returns the first byte of the next token at or behind offset, 0 if there is none. Whether the comma is where it
+// must be is the decoder's to check.
+func follows(text []byte, offset int) byte {
+	for ; offset < len(text); offset++ {
+		switch text[offset] {
+		case ' ', '\t', '\r', '\n', ',':
+		default:
+			return text[offset]
+		}
+	}
+	return 0
 }
 
 // repeated reports whether the unknown name at stands already among the others.
@@ -116,31 +131,40 @@ func unquoteName(quoted []byte) []byte {
 	return name
 }
 
+// knownField returns the field that a quoted name names.
 func knownField(quoted []byte) (field, bool) {
-	switch string(unquoteName(quoted)) {
-	case "id":
+	switch string(quoted) {
+	case `"id"`:
 		return fieldID, true
-	case "type":
+	case `"type"`:
 		return fieldType, true
-	case "time":
+	case `"time"`:
 		return fieldTime, true
-	case "data":
+	case `"data"`:
 		return fieldData, true
-	case "from":
+	case `"from"`:
 		return fieldFrom, true
-	case "dest":
+	case `"dest"`:
 		return fieldDest, true
-	case "sign":
+	case `"sign"`:
 		return fieldSign, true
-	case "ephemeral":
+	case `"ephemeral"`:
 		return fieldEphemeral, true
+	}
+	if bytes.IndexByte(quoted, '\\') >= 0 {
+		name := string(unquoteName(quoted))
+		for f, known := range fieldNames {
+			if name == known {
+				return field(f), true
+			}
+		}
 	}
 	return 0, false
 }
 
-// tooDeep reports whether text is nested deeper than MaxDepth. Few frames have that many brackets at all.
+// tooDeep reports whether text, should it be JSON, is nested deeper than MaxDepth. Few frames have that many brackets.
 func tooDeep(text []byte) bool {
-	if bytes.Count(text, []byte{'{'})+bytes.Count(text, []byte{'['}) <= MaxDepth {
+	if len(text) <= 2*MaxDepth || bytes.Count(text, []byte{'{'})+bytes.Count(text, []byte{'['}) <= MaxDepth {
 		return false
 	}
 	depth := 0
@@ -187,8 +211,6 @@ func syntaxRefusal(err error) error {
 }
 
 func (r *jsonReader) release() {
-	r.buf = bytes.Buffer{} // the frame belongs to somebody else
-	r.dec.Reset(&r.buf)
 	r.spans = [numFields]span{}
 	r.others = r.others[:0]
 	jsonReaders.Put(r)
