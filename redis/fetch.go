@@ -51,6 +51,9 @@ func (q *Queue) Fetch(ctx context.Context, channel string, after bachata.Cursor,
 			if !ok {
 				continue
 			}
+			if q.options.Shared && e.Kind == bachata.KindMessage && e.ID.IsZero() {
+				asReceipt(&e)
+			}
 			if len(all) > 0 && len(e.Payload) > bytes {
 				return all, nil
 			}

@@ -34,7 +34,7 @@ func newScripts(k keyspace, l inbox.Limits, shared bool) scripts {
 		}
 		return rueidis.NewLuaScript(b.String())
 	}
-	return scripts{
+	all := scripts{
 		put:         script("core", "entry", "tell", "age", "put"),
 		fetch:       script("core", "entry", "fetch"),
 		pop:         script("core", "entry", "tell", "resolve", "pop"),
@@ -47,6 +47,17 @@ func newScripts(k keyspace, l inbox.Limits, shared bool) scripts {
 		simplePut:   script("core", "simple", "simple_put"),
 		simpleFetch: script("core", "simple", "simple_fetch"),
 	}
+	if shared {
+		plain := head
+		head = plain + "local CHECK = false\n"
+		all.put = script("core", "entry", "tell", "age", "shared", "shared_put")
+		all.fetch = script("core", "entry", "shared", "shared_fetch")
+		all.pop = script("core", "entry", "tell", "shared", "shared_pop")
+		all.lose = script("core", "entry", "tell", "shared", "shared_lose")
+		head = plain + "local CHECK = true\n"
+		all.check = script("core", "entry", "tell", "shared", "shared_pop")
+	}
+	return all
 }
 
 // minBucketCap is how many ids a bucket of a cluster remembers in any case.

@@ -2,195 +2,194 @@ package redis
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
-	"slices"
+	"os"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// ParseURL reads where a server is and how it is used:
+// PasswordEnv is the environment variable that holds the password, where the URL has none.
+const PasswordEnv = "BACHATA_REDIS_PASSWORD"
+
+// ParseURL makes Options of a URL:
 //
-//	redis://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]]...[/DB][?NAME=VALUE&...]
+//	redis://[user[:password]@]host[:port][,host[:port]...][/db][?option=value&...]
 //
-// rediss:// encrypts the connection; valkey:// and valkeys:// are the same. Several hosts are nodes of a cluster, or with
-// sentinel=NAME the sentinels that watch the master NAME. The port is 6379, of a sentinel 26379, if none is given. The
-// other names are those of the fields of Options: prefix, cluster=1, shared=1, wait=N, wait-timeout=2s, timeout=5s,
-// poll=250ms, sentinel-username, sentinel-password. What has a meaning in a URL is written as %XX in a password.
+// rediss stands for TLS, valkey and valkeys for redis and rediss. The port is 6379, or 26379 with sentinel. Several hosts
+// are nodes of a cluster, or sentinels. The options:
 //
-// Its errors hold nothing of the text that could be a password.
-func ParseURL(text string) (Options, error) {
-	scheme, rest, _ := strings.Cut(text, "://")
+//	sentinel=NAME       the hosts are sentinels that watch the master NAME
+//	cluster=1           fail if it is no cluster
+//	password_file=FILE  read the password from FILE, without the end of the line
+//	ca=FILE             trust the certificates in FILE (PEM) only
+//	prefix=TEXT         stands before every key
+//	shared=1            nodes of the original use the same server
+//	simple=1            simple mode
+//	wait=N              accept when N replicas have it
+//	wait_timeout=2s, timeout=5s, poll=250ms
+//
+// A password that is not in the URL and in no file is read by getenv from PasswordEnv; getenv may be nil. No error quotes
+// the password.
+func ParseURL(text string, getenv func(name string) string) (Options, error) {
 	var o Options
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok {
+		return o, errors.New("redis: the URL has no scheme, must be redis://...")
+	}
+	encrypted := false
 	switch scheme {
 	case "redis", "valkey":
 	case "rediss", "valkeys":
-		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+		encrypted = true
 	default:
-		return Options{}, errors.New("redis: URL must start with redis:// or rediss://")
+		return o, fmt.Errorf("redis: scheme %q, must be redis, rediss, valkey or valkeys", scheme)
 	}
-	end := strings.IndexAny(rest, "/?#")
-	if end < 0 {
-		end = len(rest)
+	rest, query, _ := strings.Cut(rest, "?")
+	// The path begins behind the password, which may have a slash in it by mistake.
+	hosts, user := rest, ""
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+		user, hosts = rest[:at], rest[at+1:]
 	}
-	authority, tail := rest[:end], rest[end:]
-	if strings.Contains(tail, "@") && !strings.Contains(authority, "@") {
-		return Options{}, errors.New("redis: URL has an @ behind the hosts, write it as %40; and / ? # in a password as %2F %3F %23")
-	}
-	if strings.Contains(tail, "#") {
-		return Options{}, errors.New("redis: URL has a #, write it as %23")
-	}
-	path, query, _ := strings.Cut(tail, "?")
-	if err := o.setQuery(query); err != nil {
+	hosts, path, _ := strings.Cut(hosts, "/")
+	if err := o.setUser(user); err != nil {
 		return Options{}, err
 	}
-	hosts := authority
-	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
-		hosts = authority[at+1:]
-		if err := o.setUser(authority[:at]); err != nil {
+	if path = strings.TrimSuffix(path, "/"); path != "" {
+		db, err := strconv.Atoi(path)
+		if err != nil || db < 0 {
+			return Options{}, fmt.Errorf("redis: the URL's path %q is no number of a database", path)
+		}
+		o.DB = db
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return Options{}, errors.New("redis: what follows on the ? of the URL can't be read")
+	}
+	if encrypted {
+		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	for name, v := range values {
+		if err := o.setOption(name, v[len(v)-1]); err != nil {
 			return Options{}, err
 		}
 	}
 	if err := o.setHosts(hosts); err != nil {
 		return Options{}, err
 	}
-	if db := strings.TrimPrefix(path, "/"); db != "" {
-		n, err := strconv.ParseUint(db, 10, 16)
-		if err != nil {
-			return Options{}, errors.New("redis: URL has a path that is no number of a database, like /0")
-		}
-		o.DB = int(n)
+	if o.Password == "" && getenv != nil {
+		o.Password = getenv(PasswordEnv)
 	}
-	_, err := o.withDefaults()
-	if err != nil {
+	if o, err = o.withDefaults(); err != nil {
 		return Options{}, err
 	}
 	return o, nil
 }
 
-func (o *Options) setUser(text string) error {
-	username, password, _ := strings.Cut(text, ":")
+func (o *Options) setUser(user string) error {
+	if user == "" {
+		return nil
+	}
+	name, password, _ := strings.Cut(user, ":")
 	var err, err2 error
-	o.Username, err = url.PathUnescape(username)
+	o.Username, err = url.PathUnescape(name)
 	o.Password, err2 = url.PathUnescape(password)
 	if err != nil || err2 != nil {
-		return errors.New("redis: URL has a user or password with a % that begins no code, write it as %25")
+		return errors.New("redis: user or password in the URL has a % that begins no escape, write it as %25")
 	}
 	return nil
 }
 
-func (o *Options) setHosts(text string) error {
+func (o *Options) setHosts(hosts string) error {
 	port := "6379"
 	if o.Sentinel != "" {
 		port = "26379"
 	}
-	for _, host := range strings.Split(text, ",") {
-		address := host
-		if bare := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"); !strings.Contains(host, ":") || len(bare) == len(host)-2 {
-			address = net.JoinHostPort(bare, port)
+	for host := range strings.SplitSeq(hosts, ",") {
+		if host == "" && hosts != "" {
+			return errors.New("redis: the URL's list of hosts has an empty one")
 		}
-		name, number, err := net.SplitHostPort(address)
-		if _, err2 := strconv.ParseUint(number, 10, 16); err != nil || err2 != nil || name == "" || strings.ContainsAny(name, " \t\r\n%\x00") {
-			return errors.New("redis: URL has a host that is none, write redis://HOST:PORT or redis://USER:PASSWORD@HOST:PORT")
+		h, p, err := net.SplitHostPort(host)
+		if err != nil {
+			h, p = strings.Trim(host, "[]"), port
 		}
-		o.Addresses = append(o.Addresses, address)
-	}
-	if len(o.Addresses) > 1 && o.Sentinel == "" {
-		o.Cluster = true
+		if n, err := strconv.Atoi(p); err != nil || n < 1 || n > 65535 || h == "" && len(host) > 0 && host[0] != ':' {
+			return fmt.Errorf("redis: %q is no host:port", host)
+		}
+		if h == "" {
+			h = "localhost"
+		}
+		o.Addresses = append(o.Addresses, net.JoinHostPort(h, p))
 	}
 	return nil
 }
 
-// setQuery reads NAME=VALUE pairs.
-func (o *Options) setQuery(query string) error {
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return errors.New("redis: URL has something behind its ? that is not NAME=VALUE&NAME=VALUE, with %25 for a %")
-	}
-	names := make([]string, 0, len(values))
-	for name := range values {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		if len(values[name]) > 1 {
-			return fmt.Errorf("redis: URL has %q twice", name)
-		}
-		if err := o.set(name, values[name][0]); err != nil {
-			return err
+func (o *Options) setOption(name, value string) (err error) {
+	boolean := func(v *bool) {
+		switch value {
+		case "1", "true", "":
+			*v = true
+		case "0", "false":
+			*v = false
+		default:
+			err = fmt.Errorf("redis: option %s is %q, must be 1 or 0", name, value)
 		}
 	}
-	return nil
-}
-
-func (o *Options) set(name, value string) error {
-	var err error
-	must := ""
+	duration := func(v *time.Duration) {
+		if *v, err = time.ParseDuration(value); err != nil || *v <= 0 {
+			err = fmt.Errorf("redis: option %s is %q, must be a time such as 2s", name, value)
+		}
+	}
 	switch name {
-	case "prefix":
-		o.Prefix = value
 	case "sentinel":
 		o.Sentinel = value
-	case "sentinel-username":
-		o.SentinelUsername = value
-	case "sentinel-password":
-		o.SentinelPassword = value
+	case "prefix":
+		o.Prefix = value
 	case "cluster":
-		o.Cluster, err = strconv.ParseBool(value)
-		must = "0 or 1"
+		boolean(&o.Cluster)
 	case "shared":
-		o.Shared, err = strconv.ParseBool(value)
-		must = "0 or 1"
+		boolean(&o.Shared)
+	case "simple":
+		boolean(&o.Simple)
 	case "wait":
-		o.Wait, err = strconv.Atoi(value)
-		must = "a number of replicas"
-	case "wait-timeout":
-		o.WaitTimeout, err = time.ParseDuration(value)
-		must = "a duration like 2s"
+		if o.Wait, err = strconv.Atoi(value); err != nil || o.Wait < 0 {
+			err = fmt.Errorf("redis: option wait is %q, must be a number of replicas", value)
+		}
+	case "wait_timeout":
+		duration(&o.WaitTimeout)
 	case "timeout":
-		o.Timeout, err = time.ParseDuration(value)
-		must = "a duration like 5s"
+		duration(&o.Timeout)
 	case "poll":
-		o.PollEvery, err = time.ParseDuration(value)
-		must = "a duration like 250ms"
+		duration(&o.PollEvery)
+	case "password_file":
+		var b []byte
+		if b, err = os.ReadFile(value); err != nil {
+			return fmt.Errorf("redis: read password: %w", err)
+		}
+		o.Password = strings.TrimRight(string(b), "\r\n")
+	case "ca":
+		return o.setCA(value)
 	default:
-		return errors.New("redis: URL has a name behind its ? that is none of prefix, sentinel, sentinel-username, " +
-			"sentinel-password, cluster, shared, wait, wait-timeout, timeout and poll")
+		err = fmt.Errorf("redis: the URL has an unknown option %q", name)
 	}
-	if err != nil {
-		return fmt.Errorf("redis: URL has %s=%q, must be %s", name, value, must)
-	}
-	return nil
+	return err
 }
 
-// Redact returns a URL for people to see: with *** for what is, or may be meant as, a user or a password. The text need
-// not be one that ParseURL takes.
-func Redact(text string) string {
-	start := 0
-	if i := strings.Index(text, "://"); i >= 0 {
-		start = i + len("://")
+func (o *Options) setCA(file string) error {
+	if o.TLS == nil {
+		return errors.New("redis: option ca needs rediss://")
 	}
-	lead, rest := text[:start], text[start:]
-	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
-		rest = "***" + rest[at:]
-	} else if o, err := ParseURL(text); err != nil || len(o.Addresses) == 0 {
-		// Perhaps the @HOST was forgotten, and all that is there is secret.
-		return lead + "***"
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("redis: read certificates: %w", err)
 	}
-	const secret = "sentinel-password="
-	for i := 0; ; {
-		n := strings.Index(rest[i:], secret)
-		if n < 0 {
-			return lead + rest
-		}
-		i += n + len(secret)
-		end := strings.IndexByte(rest[i:], '&')
-		if end < 0 {
-			end = len(rest) - i
-		}
-		rest = rest[:i] + "***" + rest[i+end:]
+	o.TLS.RootCAs = x509.NewCertPool()
+	if !o.TLS.RootCAs.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("redis: %s has no certificate in PEM", file)
 	}
+	return nil
 }

@@ -63,6 +63,12 @@ func tempDir(t testing.TB) string {
 	return dir
 }
 
+// FreePort returns a port of 127.0.0.1 that was free just now.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	return freePort(t)
+}
+
 // freePort returns a port that was free just now, and whose port for the cluster's bus (10,000 more) was too.
 func freePort(t testing.TB) int {
 	t.Helper()
@@ -88,6 +94,16 @@ func freePort(t testing.TB) int {
 
 // Addr is the server's address.
 func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+
+// Arg returns the argument that follows on the one named, which Start was given.
+func (s *Server) Arg(name string) string {
+	for i, a := range s.args {
+		if a == name && i+1 < len(s.args) {
+			return s.args[i+1]
+		}
+	}
+	return ""
+}
 
 // Port is the server's port.
 func (s *Server) Port() int { return s.port }

@@ -13,6 +13,13 @@ local function receipt(seq, time, outcome, by, id, number, dest)
   return '::r' .. pack('>I7I6BHc0Hc0', seq, time, outcome * 2 + (number and 1 or 0), #by, by, #dest, dest) .. id
 end
 
+-- spell writes a receipt as nodes of the original can pass it on: as the text that the client gets.
+local function spell(time, outcome, by, id, number, dest)
+  local code = outcome == DELIVERED and '300' or outcome == EXPIRED and '480' or '481'
+  return '{"type":' .. code .. ',"data":' .. (number and id or cjson.encode(id)) .. ',"from":' .. cjson.encode(by) .. ',"dest":' ..
+    cjson.encode(dest) .. ',"time":' .. string.format('%.0f', time) .. '}'
+end
+
 -- append puts receipts into the inbox at O: a list of {time, outcome, by, id, number, dest}.
 local function append(O, list)
   local s = load(O)
@@ -20,10 +27,18 @@ local function append(O, list)
   local prev, known = s.n, s.known
   local elements, wake = {}, ''
   for i, r in ipairs(list) do
-    elements[i] = O .. receipt(nextseq(s), r[1], r[2], r[3], r[4], r[5], r[6])
+    if SHARED then
+      elements[i] = spell(r[1], r[2], r[3], r[4], r[5], r[6])
+    else
+      elements[i] = O .. receipt(nextseq(s), r[1], r[2], r[3], r[4], r[5], r[6])
+    end
   end
   local len = pcall_('LPUSH', O, unpack(elements))
   if type(len) == 'table' then -- a key of another type: nobody can be told there
+    return
+  end
+  if SHARED then
+    call('SPUBLISH', O .. '::wake', '')
     return
   end
   s.r = s.r + #list

@@ -1,0 +1,53 @@
+-- shared_lose removes what has expired, on a server that is shared with nodes of the original. It takes and returns the
+-- same as lose. What they put ages from when it was handed out.
+local P, W = KEYS[1], KEYS[2]
+local lp = #P
+local s = load(P)
+local lost, due, early = 0, nil, {}
+while true do -- what is too old and was not handed out is handed out to nobody
+  local e = call('LINDEX', P, -1)
+  if not e or not isKey(e, P, lp) then break end
+  local m = call('HGET', P .. '::meta', e)
+  if not m then break end
+  local at = putTime(m) + AGE
+  if at > now then due = at; break end
+  call('RPOPLPUSH', P, W)
+  call('HSET', P .. '::meta', e, pack('>I7', nextseq(s)) .. sub(m, 8))
+  lost = lost + 1
+  early[e] = true
+  if lost >= 256 then break end
+end
+local done = 0
+for _, w in ipairs(waiting(P, W, s)) do
+  local at = (w.k == 'm' and putTime(w.meta) or math.floor(w.seq / 2048)) + AGE
+  if at > now and not early[w.e] then
+    if not due or at < due then due = at end
+  elseif w.k ~= 'g' then
+    done = done + 1
+    s.g = s.g + 1
+    local text, origin, m
+    if w.k == 'm' then text, origin, m = read(w.e, P, w.meta) end
+    if text then
+      local _, flags, _, k = unp(META, m)
+      local id, _, dest = fields(w.e, origin, m, flags, P, lp)
+      told[#told + 1] = {k = k, origin = origin, silent = origin == '' or has(flags, NORECEIPT), outcome = EXPIRED, by = channel(P),
+        id = id, number = has(flags, NUMBER), dest = dest, time = now, P = P, seq = w.seq}
+    end
+    call('LINSERT', W, 'AFTER', w.e, P .. '::g' .. pack('>I7I4I4I4', w.seq - 1, 0, 1, 0))
+    call('LREM', W, -1, w.e)
+    call('DEL', w.e)
+    call('HDEL', P .. '::meta', w.e)
+  end
+end
+-- What sockets of the original confirmed has left its meta here.
+local metas = call('HGETALL', P .. '::meta')
+for i = 1, #metas, 2 do
+  if putTime(metas[i + 1]) + AGE <= now and call('EXISTS', metas[i]) == 0 then call('HDEL', P .. '::meta', metas[i]) end
+end
+s.due = due or 0
+if due then call('ZADD', DUE, due, P) else call('ZREM', DUE, P) end
+touched[P] = true
+tell()
+save()
+if done > 0 then call('SPUBLISH', P .. '::wake', '') end
+return {lost >= 256 and 1 or 0, {}, {}}

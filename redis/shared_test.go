@@ -1,0 +1,181 @@
+package redis_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bachata-go/bachata"
+	"github.com/bachata-go/bachata/internal/redistest"
+	"github.com/bachata-go/bachata/redis"
+)
+
+// original plays the commands of a node of the original Bachata by hand.
+type original struct{ *redistest.Server }
+
+// put is its put_message with an id.
+func (o original) put(channel, id, text, from string) {
+	key := channel + ":" + id
+	o.Do("RPUSH", key, text, from)
+	o.Do("LPUSH", channel, key)
+}
+
+// raw is its put_message without one: receipts, and '!' on close.
+func (o original) raw(channel, text string) { o.Do("LPUSH", channel, text) }
+
+// listen is one turn of its listen_queue: what it would write to the socket.
+func (o original) listen(channel string) string {
+	val := o.Do("RPOPLPUSH", channel, channel+":wait")
+	switch {
+	case val == "":
+		return ""
+	case val == "!":
+		o.Do("LREM", channel+":wait", "0", "!")
+		return "closed"
+	case strings.HasPrefix(val, channel):
+		return o.Do("LINDEX", val, "0")
+	}
+	o.Do("LPOP", channel+":wait")
+	return val
+}
+
+// pop is its pop_delivered: text and channel of origin.
+func (o original) pop(channel, id string) (text, from string) {
+	key := channel + ":" + id
+	text, from = o.Do("LPOP", key), o.Do("LPOP", key)
+	o.Do("LREM", channel+":wait", "1", key)
+	return text, from
+}
+
+func shared(t *testing.T, simple bool) (original, *redis.Queue) {
+	s := redistest.Start(t)
+	o := options(s.Addr())
+	o.Shared, o.Simple = true, simple
+	return original{s}, openQueue(t, o)
+}
+
+func TestSharedFromOriginal(t *testing.T) {
+	t.Parallel()
+	o, q := shared(t, false)
+	ctx := context.Background()
+	woken := make(chan struct{}, 100)
+	stop, err := q.Watch("bob", func(bachata.Wake) { woken <- struct{}{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	redistest.Eventually(t, "subscribe", func() error { return q.Ping(ctx) })
+
+	text := `{"id":"1","type":"direct","dest":"bob","data":"hi","from":"anna"}`
+	start := time.Now()
+	o.put("bob", "1", text, "anna")
+	select {
+	case <-woken:
+		if d := time.Since(start); d > 500*time.Millisecond {
+			t.Errorf("woken after %v, want half a second at most", d)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("what the original pushed woke nobody")
+	}
+	o.raw("bob", "!")
+	o.raw("bob", "trash")
+	o.put("bob", "2", `{"id":2,"type":"direct","data":"a number"}`, "")
+	o.raw("bob", `{"type":300,"data":"7"}`)
+	envs := want(t, q, "bob", "1", "2", "300 7")
+	if e := envs[0]; string(e.Payload) != text || e.From != "anna" || e.Dest != "bob" || e.ID != bachata.StringID("1") {
+		t.Errorf("the message of the original is %+v", e)
+	}
+	if !envs[1].ID.Number {
+		t.Errorf("its id was a number, now %+v", envs[1].ID)
+	}
+	want(t, q, "bob", "1", "2", "300 7") // again
+
+	// Our confirmation makes the receipt that a socket of the original is written.
+	if p, err := q.PopDelivered(ctx, "bob", "bob", []bachata.Key{{ID: "1"}, {Cursor: envs[2].Cursor}}); err != nil || !p[0].Found || !p[1].Found {
+		t.Fatalf("pop: %v, %v", p, err)
+	}
+	if got := o.listen("anna"); !strings.HasPrefix(got, `{"type":300,"data":"1","from":"bob","dest":"bob","time":`) {
+		t.Errorf("the original would write %q to the sender", got)
+	}
+	if o.Do("LLEN", "bob:1") != "0" {
+		t.Error("check_delivered of the original would say that it is not delivered")
+	}
+	want(t, q, "bob", "2")
+	if p, err := q.PopDelivered(ctx, "bob", "bob", []bachata.Key{{Cursor: envs[1].Cursor}}); err != nil || !p[0].Found {
+		t.Fatalf("pop: %v, %v", p, err)
+	}
+	want(t, q, "bob")
+	if n := o.Do("LLEN", "bob:wait"); n != "0" {
+		t.Errorf("%s elements are left in the wait list", n)
+	}
+}
+
+func TestSharedToOriginal(t *testing.T) {
+	t.Parallel()
+	o, q := shared(t, false)
+	ctx := context.Background()
+	m := bachata.Item{Channels: []string{"bob"}, ID: bachata.StringID("1"), Origin: "anna", From: "anna", Dest: "bob", Payload: []byte(`{"id":"1"}`)}
+	raw := bachata.Item{Channels: []string{"bob"}, Origin: "anna", From: "anna", Dest: "bob", Payload: []byte(`{"type":"note"}`)}
+	if _, err := q.Put(ctx, []bachata.Item{m, raw}); err != nil {
+		t.Fatal(err)
+	}
+	if got := o.Do("LRANGE", "bob", "0", "-1"); got != `{"type":"note"}`+"\nbob:1" {
+		t.Errorf("the list of bob is %q", got)
+	}
+	if got := o.Do("LRANGE", "bob:1", "0", "-1"); got != `{"id":"1"}`+"\nanna" {
+		t.Errorf("the message is %q, the original has text and channel of origin", got)
+	}
+	if got := o.listen("bob"); got != `{"id":"1"}` {
+		t.Errorf("the original would write %q", got)
+	}
+	if got := o.listen("bob"); got != `{"type":"note"}` {
+		t.Errorf("the original would write %q", got)
+	}
+	// A socket of ours sees what theirs has not confirmed.
+	want(t, q, "bob", "1")
+	if text, from := o.pop("bob", "1"); text != `{"id":"1"}` || from != "anna" {
+		t.Errorf("pop_delivered of the original returns %q, %q", text, from)
+	}
+	o.raw("anna", `{"type": 300, "data": "1"}`)
+	want(t, q, "bob")
+	envs := want(t, q, "anna", "300 1")
+	if len(envs) == 1 && envs[0].Kind != bachata.KindReceipt {
+		t.Errorf("the receipt of the original is %+v", envs[0])
+	}
+	// A resent id is known.
+	if res, err := q.Put(ctx, []bachata.Item{m}); err != nil || res[0][0] != bachata.Duplicate {
+		t.Errorf("resent: %v, %v", res, err)
+	}
+}
+
+func TestSharedSimple(t *testing.T) {
+	t.Parallel()
+	o, q := shared(t, true)
+	ctx := context.Background()
+	m := bachata.Item{Channels: []string{"bob"}, Payload: []byte(`{"id":"1"}`)}
+	if _, err := q.Put(ctx, []bachata.Item{m}); err != nil {
+		t.Fatal(err)
+	}
+	if got := o.Do("RPOP", "bob"); got != `{"id":"1"}` {
+		t.Errorf("the original would pop %q", got)
+	}
+	for _, text := range []string{"!", `{"id":"2"}`, "trash", `{"id":"3"}`} {
+		o.raw("bob", text)
+	}
+	envs, err := q.Fetch(ctx, "bob", 0, bachata.Limit{})
+	if err != nil || len(envs) != 2 || string(envs[0].Payload) != `{"id":"2"}` || string(envs[1].Payload) != `{"id":"3"}` {
+		t.Errorf("fetched %+v, %v", envs, err)
+	}
+}
+
+func TestSharedLoad(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := options(s.Addr())
+	o.Shared = true
+	a, b := two(t, o)
+	l := startLoad(t, a, b)
+	l.grows(300)
+	l.finish()
+}
