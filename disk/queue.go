@@ -3,7 +3,8 @@
 //
 // Every change is a record in the log, whose format FORMAT.md describes; records that come together share one write
 // and one sync. A process that opens the directory reads the log from its oldest segment and has the index again. The
-// index takes about 130 bytes per pending message, and about 70 per id that is remembered; payloads stay on disk.
+// index takes about 130 bytes per pending message (40 more in an inbox of more than 256 that is searched by id), and
+// about 70 per id that is remembered; payloads stay on disk.
 //
 // A goroutine gives segments back, always the oldest, when more than 3 and twice what is needed are in use: what is still
 // needed of them is written to the end of the log first.
@@ -92,7 +93,7 @@ func Open(dir string, o *Options) (*Queue, error) {
 }
 
 func (q *Queue) open(dir string, fsys vfs.FS) error {
-	book := inbox.New(q.limits, inbox.Store[ref]{Weight: weight, Match: q.store.match})
+	book := inbox.New(q.limits, inbox.Store[ref]{Weight: weight})
 	p := newPlayer(book, q.limits.Now().UnixMilli())
 	salt, err := readHeader(fsys, dir)
 	switch {

@@ -140,17 +140,6 @@ func (s *store) malformed(r ref, err error) error {
 	return fmt.Errorf("disk: %w: record at offset %d of segment %d: %w", bachata.ErrUnavailable, r.offset, r.segment, err)
 }
 
-// match reads From and Dest of the message at r. It is called under the engine's lock, only for keys that name an id
-// and one of the two but no cursor, and only once their hashes agree.
-func (s *store) match(r ref, key bachata.Key) bool {
-	var e bachata.Envelope
-	f := inbox.Found[ref]{Kind: bachata.KindMessage, Ref: r}
-	if s.Read(&f, &e) != nil {
-		return false
-	}
-	return (key.From == "" || e.From == key.From) && (key.Dest == "" || e.Dest == key.Dest)
-}
-
 // storeError makes an error of the log one of the contract's.
 func storeError(err error) error {
 	switch {

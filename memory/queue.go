@@ -33,7 +33,7 @@ func New(o *Options) *Queue {
 	if err != nil {
 		return &Queue{err: fmt.Errorf("memory: %w", err)}
 	}
-	book := inbox.New(limits, inbox.Store[*stored]{Notice: notice, Match: match})
+	book := inbox.New(limits, inbox.Store[*stored]{Notice: notice})
 	return &Queue{engine: inbox.NewEngine(limits, book, store{}, inbox.NewSalt()), simple: o.Simple}
 }
 

@@ -28,10 +28,6 @@ func notice(m *stored) *stored {
 	}
 }
 
-func match(m *stored, key bachata.Key) bool {
-	return (key.From == "" || m.from == key.From) && (key.Dest == "" || m.dest == key.Dest)
-}
-
 // store is the inbox.Backend in which everything is safe at once.
 type store struct{}
 

@@ -2,6 +2,7 @@ package queuetest
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/bachata-go/bachata"
 )
@@ -53,6 +54,10 @@ func popClauses() []clause {
 				x.holds("anna")
 				x.pop("bob", "bob")
 			},
+		}, {
+			name: "pop/many not found", mode: reliableMode,
+			text: "what is not there is not found: that costs about the same in a large inbox as in a small one, or who confirms it holds up all others",
+			run:  unknownKeys,
 		}, {
 			name: "pop/twice", mode: reliableMode,
 			text: "a second confirmation makes no second receipt",
@@ -237,4 +242,32 @@ func partialKeyClauses() []clause {
 			},
 		},
 	}
+}
+
+// unknownKeys names many ids that are not there. Noise is no reason to fail: one good comparison is enough.
+func unknownKeys(x *fixture) {
+	const messages, names, factor = 9000, 20_000, 20
+	var batch []bachata.Item
+	for i := range messages {
+		batch = append(batch, message(fmt.Sprint(i), "full"))
+	}
+	x.stored(append(batch, message("only", "small"))...)
+	keys := make([]bachata.Key, names)
+	for i := range keys {
+		keys[i] = byID(fmt.Sprint("unknown ", i))
+	}
+	cost := func(channel string) time.Duration {
+		start := time.Now()
+		_, err := x.q.PopDelivered(x.ctx, channel, channel, keys)
+		took := time.Since(start)
+		x.mustHold(err, "PopDelivered")
+		return took
+	}
+	x.later(func() string {
+		small, full := cost("small"), cost("full")
+		if full <= factor*small {
+			return ""
+		}
+		return fmt.Sprintf("%d unknown ids take %v in an inbox of %d messages, %v in an inbox of one", names, full, messages, small)
+	})
 }

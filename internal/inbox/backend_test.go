@@ -12,6 +12,7 @@ type slowStore struct {
 	ticket, synced uint64
 	waits          int
 	onWait         func() // called by Wait, once the commit is safe
+	onRead         func(f *inbox.Found[int], e *bachata.Envelope)
 }
 
 func (s *slowStore) Write([]inbox.Op, bool) (inbox.Place[int], error) {
@@ -30,10 +31,16 @@ func (s *slowStore) Wait(_ context.Context, ticket uint64) error {
 	return nil
 }
 
-func (s *slowStore) Synced() uint64                                  { return s.synced }
-func (s *slowStore) Read(*inbox.Found[int], *bachata.Envelope) error { return nil }
-func (s *slowStore) Hold() func()                                    { return func() {} }
-func (s *slowStore) Err() error                                      { return nil }
+func (s *slowStore) Read(f *inbox.Found[int], e *bachata.Envelope) error {
+	if s.onRead != nil {
+		s.onRead(f, e)
+	}
+	return nil
+}
+
+func (s *slowStore) Synced() uint64 { return s.synced }
+func (s *slowStore) Hold() func()   { return func() {} }
+func (s *slowStore) Err() error     { return nil }
 
 func newEngine(o bachata.QueueOptions, s inbox.Backend[int]) (*inbox.Engine[int], error) {
 	o.SweepEvery = -1

@@ -12,8 +12,6 @@ type Store[R comparable] struct {
 	Weight func(ref R) int
 	// Notice returns the reference that a receipt about the message at ref keeps; nil: the same.
 	Notice func(ref R) R
-	// Match reports whether the message at ref has the From and the Dest of key, where those are not empty.
-	Match func(ref R, key bachata.Key) bool
 }
 
 // Book is the state of a store. See the package's comment for how it is changed.

@@ -60,6 +60,7 @@ type box[R comparable] struct {
 	over    bool   // queued in Book.over
 
 	counts map[uint64]bachata.Gap
+	ids    *ids // nil: not needed so far
 }
 
 func (x *box[R]) entries() []entry[R] { return x.buf[x.head:] }
@@ -108,6 +109,9 @@ func (x *box[R]) insert(e entry[R]) {
 		x.gaps++
 	}
 	x.last = max(x.last, e.seq)
+	if hash := e.hash(); hash != 0 && x.ids != nil {
+		x.ids.add(hash, e.seq)
+	}
 	i := x.after(e.seq)
 	if i == 0 && x.head > 0 {
 		x.head--
@@ -157,6 +161,9 @@ func (x *box[R]) remove(i int) {
 		x.gaps--
 		delete(x.counts, e.seq)
 	}
+	if hash := e.hash(); hash != 0 && x.ids != nil {
+		x.ids.remove(hash, e.seq)
+	}
 	if i < len(es)/2 {
 		copy(es[1:i+1], es[:i])
 		es[0] = entry[R]{}
@@ -165,6 +172,9 @@ func (x *box[R]) remove(i int) {
 		copy(es[i:], es[i+1:])
 		es[len(es)-1] = entry[R]{}
 		x.buf = x.buf[:len(x.buf)-1]
+	}
+	if x.len() < indexBelow {
+		x.ids = nil
 	}
 	switch n := x.len(); {
 	case n == 0 && cap(x.buf) > 64:

@@ -22,7 +22,6 @@ type harness struct {
 func newBook(l inbox.Limits) *inbox.Book[int] {
 	return inbox.New(l, inbox.Store[int]{
 		Weight: func(int) int { return 100 },
-		Match:  func(int, bachata.Key) bool { return true },
 	})
 }
 

@@ -8,9 +8,6 @@ import (
 	"github.com/bachata-go/bachata"
 )
 
-// popKeys is how many keys one commit takes, so that it stays small.
-const popKeys = 256
-
 // Put is bachata.Queue's.
 func (e *Engine[R]) Put(ctx context.Context, items []bachata.Item) ([]bachata.PutResult, error) {
 	results := newResults(items)
@@ -241,61 +238,4 @@ func (e *Engine[R]) Watch(channel string, wake func(bachata.Wake)) (stop func(),
 			e.book.Unpin(channel)
 		}
 	}, nil
-}
-
-// PopDelivered is bachata.Queue's.
-func (e *Engine[R]) PopDelivered(ctx context.Context, channel, by string, keys []bachata.Key) ([]bachata.Popped, error) {
-	popped := make([]bachata.Popped, len(keys))
-	if err := e.enter(ctx); err != nil {
-		return popped, err
-	}
-	now := e.now()
-	e.advance()
-	var failed error
-	any := false
-	for i := 0; i < len(keys) && failed == nil; i += popKeys {
-		end := min(i+popKeys, len(keys))
-		e.book.DecidePop(channel, by, keys[i:end], now, e.visible, &e.ops, popped[i:end])
-		if e.ops.Len() == 0 {
-			continue
-		}
-		if failed = e.commit(now, true); failed != nil {
-			e.book.Unmark(channel, popped[i:end])
-			continue
-		}
-		any = true
-	}
-	e.trim(now)
-	ticket, woken := e.leave()
-	if !any {
-		if failed == nil {
-			failed = e.backend.Err()
-		}
-		return popped, failed
-	}
-	err := e.settle(ctx, ticket, func() { e.wake(woken) })
-	return popped, errors.Join(failed, err)
-}
-
-// CheckDelivered is bachata.Queue's.
-func (e *Engine[R]) CheckDelivered(ctx context.Context, channel string, key bachata.Key) (bool, error) {
-	if err := e.enter(ctx); err != nil {
-		return false, err
-	}
-	if now := e.now(); e.book.Due(channel, now) {
-		if err := e.expire(channel, now, false); err != nil {
-			e.leave()
-			return false, err
-		}
-	}
-	waits := e.book.Waits(channel, key)
-	ticket, woken := e.leave()
-	if waits && len(woken) == 0 {
-		return false, e.backend.Err()
-	}
-	// "Gone" must not be said of what a crash would bring back.
-	if err := e.settle(ctx, ticket, func() { e.wake(woken) }); err != nil {
-		return false, err
-	}
-	return !waits, nil
 }

@@ -3,7 +3,7 @@ package inbox
 import "github.com/bachata-go/bachata"
 
 // DecidePop decides what keys take off the inbox of channel, up to the number visible, and sets popped, which has the
-// length of keys. If the changes are not applied after all, Unmark must be called.
+// length of keys. Partial keys must have their cursor. If the changes are not applied after all, Unmark must be called.
 func (b *Book[R]) DecidePop(channel, by string, keys []bachata.Key, now int64, visible uint64, ops *Ops, popped []bachata.Popped) {
 	x := b.boxes[channel]
 	if x == nil || b.limits.Simple {
@@ -38,7 +38,7 @@ func (b *Book[R]) Unmark(channel string, popped []bachata.Popped) {
 	}
 }
 
-// Waits reports whether a message that key names is in the inbox of channel.
+// Waits reports whether a message that key names is in the inbox of channel. A partial key must have its cursor.
 func (b *Book[R]) Waits(channel string, key bachata.Key) bool {
 	x := b.boxes[channel]
 	if x == nil || b.limits.Simple {
@@ -46,6 +46,28 @@ func (b *Book[R]) Waits(channel string, key bachata.Key) bool {
 	}
 	e := b.pick(x, key, ^uint64(0))
 	return e != nil && e.meta.kind() == bachata.KindMessage
+}
+
+// Partial reports whether key names From or Dest and no cursor: what the messages themselves say decides then.
+func Partial(key bachata.Key) bool { return key.Cursor == 0 && (key.From != "" || key.Dest != "") }
+
+// Seek returns the first message behind the number after, up to visible, that a partial key may mean. Its From and
+// Dest agree by short hashes only: the message must be looked at.
+func (b *Book[R]) Seek(channel string, key bachata.Key, after, visible uint64) (f Found[R], ok bool) {
+	x := b.boxes[channel]
+	if x == nil || b.limits.Simple {
+		return f, false
+	}
+	id := b.hash.ID(key.ID)
+	narrow, mask := b.filter(key)
+	for seq := x.next(id, after); seq != 0; seq = x.next(id, seq) {
+		e := x.find(seq)
+		if e.narrow&mask != narrow {
+			continue
+		}
+		return b.found(x, e), seq <= visible
+	}
+	return f, false
 }
 
 // pick returns the entry that key means, or nil.
@@ -58,20 +80,8 @@ func (b *Book[R]) pick(x *box[R], key bachata.Key, visible uint64) *entry[R] {
 		return e
 	}
 	id := b.hash.ID(key.ID)
-	if id == 0 || x.messages == 0 {
-		return nil
-	}
-	narrow, mask := b.filter(key)
-	es := x.entries()
-	for i := range es {
-		e := &es[i]
-		if e.id != id || e.meta.kind() != bachata.KindMessage || e.narrow&mask != narrow || e.meta.has(flagMarked) {
-			continue
-		}
-		if e.seq > visible {
-			return nil
-		}
-		if mask == 0 || b.store.Match(e.ref, key) {
+	for seq := x.next(id, 0); seq != 0 && seq <= visible; seq = x.next(id, seq) {
+		if e := x.find(seq); !e.meta.has(flagMarked) {
 			return e
 		}
 	}

@@ -1,0 +1,98 @@
+package inbox_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/bachata-go/bachata"
+	"github.com/bachata-go/bachata/internal/inbox"
+)
+
+// TestReadsWithoutTheLock has a partial key be compared with messages while others work. If the lock were held the test
+// would never end.
+func TestReadsWithoutTheLock(t *testing.T) {
+	t.Parallel()
+	s := &slowStore{}
+	e, err := newEngine(bachata.QueueOptions{}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reads := 0
+	s.onRead = func(f *inbox.Found[int], env *bachata.Envelope) {
+		reads++
+		env.From = "anna"
+		if reads == 1 { // what was located is gone when it is to be taken
+			_, err := e.PopDelivered(t.Context(), "bob", "bob", []bachata.Key{{Cursor: bachata.Cursor(f.Seq)}})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	for i := range 3 {
+		item := bachata.Item{Channels: []string{"bob"}, ID: bachata.StringID("1"), From: "anna", Dest: fmt.Sprint(i), Payload: []byte("x")}
+		if _, err := e.Put(t.Context(), []bachata.Item{item}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	key := bachata.Key{ID: "1", From: "anna"}
+	popped, err := e.PopDelivered(t.Context(), "bob", "bob", []bachata.Key{key})
+	if err != nil || !popped[0].Found {
+		t.Errorf("PopDelivered = %+v, %v, want the second of three", popped, err)
+	}
+	gone, err := e.CheckDelivered(t.Context(), "bob", key)
+	if err != nil || gone {
+		t.Errorf("CheckDelivered = %v, %v, want false: one of three waits", gone, err)
+	}
+	if reads < 3 {
+		t.Errorf("%d messages were read, want at least 3", reads)
+	}
+}
+
+// TestPopFromALargeInbox compares with a plain list, with ids that come several times.
+func TestPopFromALargeInbox(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(1, 2))
+	h := newHarness(t, bachata.QueueOptions{})
+	var ids []string // in the order of the inbox
+	pop := func(id string) {
+		t.Helper()
+		at := -1
+		for i := range ids {
+			if ids[i] == id {
+				at = i
+				break
+			}
+		}
+		var want uint64
+		if at >= 0 {
+			want = h.fetch("bob")[at].Seq
+			ids = append(ids[:at:at], ids[at+1:]...)
+		}
+		popped := make([]bachata.Popped, 1)
+		h.book.DecidePop("bob", "bob", []bachata.Key{{ID: id}}, h.now, ^uint64(0), &h.ops, popped)
+		h.commit()
+		if popped[0].Found != (at >= 0) || uint64(popped[0].Cursor) != want {
+			t.Fatalf("popping %s found %+v, want number %d", id, popped[0], want)
+		}
+	}
+	for round := range 2000 {
+		id := fmt.Sprint(rng.IntN(300))
+		switch {
+		case round < 800 || round > 1500 && rng.IntN(2) == 0:
+			item := bachata.Item{Channels: []string{"bob"}, ID: bachata.StringID(id), Dest: fmt.Sprint(round), Payload: []byte("x")}
+			h.item(item)
+			ids = append(ids, id)
+		case rng.IntN(4) == 0 && len(ids) > 0: // from anywhere, by its place
+			at := rng.IntN(len(ids))
+			h.pop("bob", bachata.Key{Cursor: bachata.Cursor(h.fetch("bob")[at].Seq)})
+			ids = append(ids[:at:at], ids[at+1:]...)
+		default:
+			pop(id)
+		}
+	}
+	for len(ids) > 0 {
+		pop(ids[rng.IntN(len(ids))])
+	}
+	h.want("bob")
+}
