@@ -29,6 +29,9 @@ type options struct {
 	inboxBytes    int
 	inboxAge      time.Duration
 
+	redisPassword     string
+	redisPasswordFile string
+
 	maxMessage     int
 	windowMessages int
 	windowBytes    int
@@ -50,12 +53,17 @@ const (
 
 // queueSpec says which queue keeps the messages.
 type queueSpec struct {
-	kind string // "memory" or "disk"
-	dir  string // of a disk queue
+	kind string // "memory", "disk" or "redis"
+	at   string // the folder of a disk queue, the URL of a Redis
 }
 
-// String returns the spec as --queue takes it.
-func (q queueSpec) String() string { return q.kind + ":" + q.dir }
+// String returns the spec as --queue takes it, with *** for a password.
+func (q queueSpec) String() string {
+	if q.kind == "redis" {
+		return redactURL(q.at)
+	}
+	return q.kind + ":" + q.at
+}
 
 // optionError says which flag or variable has a value that can't be used.
 type optionError struct {
@@ -90,7 +98,7 @@ func parseOptions(args, environ []string) (options, error) {
 	vars := variables(environ)
 	o := options{sources: make(map[string]string)}
 	for _, p := range all {
-		source, value := "--"+p.name, ""
+		source, value := p.source(), ""
 		if v, ok := given[p.name]; ok {
 			value = v
 		} else if v := vars[p.env()]; v != "" {
@@ -101,6 +109,9 @@ func parseOptions(args, environ []string) (options, error) {
 			value = p.def
 		}
 		if err := p.set(&o, value); err != nil {
+			if p.redact != nil {
+				value = p.redact(value)
+			}
 			return options{}, &optionError{source, value, err}
 		}
 		o.sources[p.name] = source
@@ -129,6 +140,11 @@ func (o *options) check() error {
 	case o.maxMessage > o.inboxBytes:
 		return usagef("%s: %s is less than the largest message (%s): such a message would fit no inbox",
 			o.sources["inbox-bytes"], formatSize(int64(o.inboxBytes)), formatSize(int64(o.maxMessage)))
+	}
+	if err := o.checkRedis(); err != nil {
+		return err
+	}
+	switch {
 	case tokens:
 		return nil
 	case o.openChannels == openOff:
@@ -162,6 +178,9 @@ func splitArgs(args []string, all []option) (map[string]string, error) {
 		}
 		name, value, hasValue := strings.Cut(strings.TrimPrefix(text, "-"), "=")
 		i := slices.IndexFunc(all, func(p option) bool { return p.name == name })
+		if i >= 0 && all[i].variable {
+			return nil, usagef("--%s is no option, others on this machine could see it: set %s", name, all[i].env())
+		}
 		if i < 0 {
 			return nil, usagef("unknown option %q%s", "--"+name, didYouMean(name, all))
 		}
@@ -223,16 +242,18 @@ func setOpenChannels(o *options, text string) error {
 }
 
 func setQueue(o *options, text string) error {
-	kind, dir, _ := strings.Cut(text, ":")
+	kind, at, _ := strings.Cut(text, ":")
 	switch {
-	case kind == "memory" && dir == "":
-	case kind == "disk" && dir != "" && !strings.ContainsRune(dir, 0):
+	case kind == "memory" && at == "":
+	case kind == "disk" && at != "" && !strings.ContainsRune(at, 0):
 	case kind == "disk":
 		return errors.New("names no folder: write disk:DIR")
+	case slices.Contains(redisSchemes, kind):
+		return setRedis(o, text)
 	default:
-		return errors.New("is no queue: write memory: or disk:DIR")
+		return errors.New("is no queue: write memory:, disk:DIR or redis://HOST:PORT")
 	}
-	o.queue = queueSpec{kind, dir}
+	o.queue = queueSpec{kind, at}
 	return nil
 }
 

@@ -44,10 +44,12 @@ func (o options) comparable() any {
 		queue               queueSpec
 		dedupe, age         time.Duration
 		numbers             [5]int
+		redis               [2]string
 		log                 logSpec
 	}
 	return plain{o.listen, o.jwtSecretFile, o.jwtPublicKeyFile, o.openChannels, o.allowAnyone, o.simple, o.queue, o.dedupe,
-		o.inboxAge, [5]int{o.inboxMessages, o.inboxBytes, o.maxMessage, o.windowMessages, o.windowBytes}, o.log}
+		o.inboxAge, [5]int{o.inboxMessages, o.inboxBytes, o.maxMessage, o.windowMessages, o.windowBytes},
+		[2]string{o.redisPassword, o.redisPasswordFile}, o.log}
 }
 
 func TestParseOptionsFromFlagsAndVariables(t *testing.T) {
@@ -71,6 +73,13 @@ func TestParseOptionsFromFlagsAndVariables(t *testing.T) {
 		{"days", []string{"--inbox-age", "1d12h"}, nil, func(o *options) { o.inboxAge = 36 * time.Hour }},
 		{"memory", []string{"--queue", "memory:"}, nil, func(o *options) { o.queue = queueSpec{kind: "memory"} }},
 		{"a folder with a colon", []string{"--queue", "disk:C:/data"}, nil, func(o *options) { o.queue = queueSpec{"disk", "C:/data"} }},
+		{"Redis", []string{"--queue", "redis://:pass@h:1?prefix=x"}, nil, func(o *options) { o.queue = queueSpec{"redis", "redis://:pass@h:1?prefix=x"} }},
+		{"a cluster", []string{"--queue", "valkeys://[fe80::a],b,c:7000"}, nil, func(o *options) { o.queue = queueSpec{"redis", "valkeys://[fe80::a],b,c:7000"} }},
+		{"a password by a variable", []string{"--queue", "redis://h"}, []string{"BACHATA_REDIS_PASSWORD=p"},
+			func(o *options) { o.queue, o.redisPassword = queueSpec{"redis", "redis://h"}, "p" }},
+		{"a password of the environment that is not needed", nil, []string{"BACHATA_REDIS_PASSWORD=p"}, func(o *options) { o.redisPassword = "p" }},
+		{"a password in a file", []string{"--queue", "redis://h", "--redis-password-file", "f"}, nil,
+			func(o *options) { o.queue, o.redisPasswordFile = queueSpec{"redis", "redis://h"}, "f" }},
 		{"JSON log", []string{"--log", "warn,json"}, nil, func(o *options) { o.log = logSpec{level: slog.LevelWarn, json: true} }},
 		{"no log", []string{"--log", "off"}, nil, func(o *options) { o.log = logSpec{off: true} }},
 		{"others may come in with tokens", []string{"--listen", "0.0.0.0:80", "--jwt-secret-file", "s"}, nil,
@@ -118,7 +127,18 @@ func TestParseOptionsNamesWhatIsWrong(t *testing.T) {
 		{"duration without a unit", []string{"--inbox-age", "30"}, nil, []string{"--inbox-age", "30d"}},
 		{"address", []string{"--listen", "localhost"}, nil, []string{"--listen", `"localhost"`, "127.0.0.1:8000"}},
 		{"port", []string{"--listen", "localhost:99999"}, nil, []string{"--listen", "65535"}},
-		{"queue", []string{"--queue", "redis://x"}, nil, []string{"--queue", `"redis://x"`, "disk:DIR"}},
+		{"queue", []string{"--queue", "kafka://x"}, nil, []string{"--queue", `"kafka://x"`, "disk:DIR", "redis://HOST:PORT"}},
+		{"Redis without slashes", []string{"--queue", "redis:h"}, nil, []string{"--queue", "redis://HOST:PORT"}},
+		{"Redis with an unknown option", []string{"--queue", "redis://:horse@h?wat=2"}, nil, []string{"--queue", "redis://***@h?wat=2", `"wat"`}},
+		{"Redis with a bad database", nil, []string{"BACHATA_QUEUE=redis://:horse@h/one"}, []string{"BACHATA_QUEUE", "redis://***@h/one", "database"}},
+		{"a password whose host is forgotten", []string{"--queue", "redis://anna:horse"}, nil, []string{"--queue", `"redis://***"`, "USER:PASSWORD@HOST"}},
+		{"a password with a slash", []string{"--queue", "redis://anna:sec/horse@h/x"}, nil, []string{"--queue", `"redis://***@h/x"`}},
+		{"a password in a mistyped URL", []string{"--queue", "redi://anna:horse@h"}, nil, []string{"--queue", `"redi://***@h"`}},
+		{"a password without a Redis", []string{"--redis-password-file", "f"}, nil, []string{"--redis-password-file", "disk:bachata-data", "redis://"}},
+		{"two passwords", []string{"--queue", "redis://h", "--redis-password-file", "f"}, []string{"BACHATA_REDIS_PASSWORD=horse"},
+			[]string{"BACHATA_REDIS_PASSWORD", "--redis-password-file", "once"}},
+		{"a second password", []string{"--queue", "redis://:horse@h", "--redis-password-file", "f"}, nil, []string{"--redis-password-file", "--queue", "once"}},
+		{"a password on the command line", []string{"--redis-password", "horse"}, nil, []string{"--redis-password", "BACHATA_REDIS_PASSWORD"}},
 		{"queue without a folder", []string{"--queue", "disk:"}, nil, []string{"--queue", "disk:DIR"}},
 		{"truth", nil, []string{"BACHATA_SIMPLE=perhaps"}, []string{"BACHATA_SIMPLE", `"perhaps"`}},
 		{"log level", []string{"--log", "loud"}, nil, []string{"--log", `"loud"`, "debug"}},
@@ -146,6 +166,9 @@ func TestParseOptionsNamesWhatIsWrong(t *testing.T) {
 				if !strings.Contains(err.Error(), part) {
 					t.Errorf("parseOptions(%q, %q) = %q, want %q in it", tt.args, tt.env, err, part)
 				}
+			}
+			if strings.Contains(err.Error(), "horse") {
+				t.Errorf("parseOptions(%q, %q) = %q, which holds the password", tt.args, tt.env, err)
 			}
 		})
 	}
@@ -176,7 +199,7 @@ func TestHelpNamesEveryOption(t *testing.T) {
 	}
 	for _, s := range serveSections() {
 		for _, p := range s.options {
-			if !strings.Contains(out.String(), "--"+p.name) || !strings.Contains(out.String(), p.def) {
+			if !strings.Contains(out.String(), "  "+p.source()) || !strings.Contains(out.String(), p.def) {
 				t.Errorf("help does not name --%s and its default %q", p.name, p.def)
 			}
 		}
@@ -194,6 +217,7 @@ func FuzzOptions(f *testing.F) {
 	f.Add("--listen\n127.0.0.1:0\n--queue=memory:", "BACHATA_SIMPLE=true")
 	f.Add("--inbox-age\n1d2h", "BACHATA_DEDUPE=\xff\nBACHATA_=1")
 	f.Add("--max-message=9999999999999999999999KiB\n-\n--", "")
+	f.Add("--queue=redis://anna:x@h/1?wait=2", "BACHATA_REDIS_PASSWORD=x")
 	f.Add("--open-channels=false\n--jwt-secret-file=x", "BACHATA_LOG=debug,json")
 	f.Fuzz(func(t *testing.T, args, environ string) {
 		o, err := parseOptions(strings.Split(args, "\n"), strings.Split(environ, "\n"))

@@ -25,7 +25,7 @@ type healthReport struct {
 	Status string `json:"status"` // "ok", "unhealthy" or "draining"
 	Queue  string `json:"queue"`
 	Mode   string `json:"mode"`
-	Failed string `json:"failed,omitempty"` // "put", "fetch" or "pop"
+	Failed string `json:"failed,omitempty"` // "ping", "put", "fetch" or "pop"
 	Reason string `json:"reason,omitempty"`
 }
 
@@ -143,6 +143,12 @@ func (h *health) newReport(status, failed, reason string) healthReport {
 
 // roundTrip puts, fetches and pops one message. It has no id, so that nothing of it is remembered.
 func (h *health) roundTrip(ctx context.Context) (failed string, err error) {
+	// One channel is on one server of a cluster; the others are asked whether they are there.
+	if q, ok := h.queue.(interface{ Ping(context.Context) error }); ok {
+		if err := q.Ping(ctx); err != nil {
+			return "ping", err
+		}
+	}
 	payload := []byte(`{"type":"health","data":"` + rand.Text() + `"}`)
 	results, err := h.queue.Put(ctx, []bachata.Item{{Channels: []string{h.channel}, Payload: payload, NoReceipt: true}})
 	if err != nil {

@@ -30,14 +30,18 @@ at /healthz.
 Examples:
   bachata serve
   bachata serve --queue memory: --max-message 1MiB
+  bachata serve --queue redis://10.0.0.1:6379
   bachata serve --listen 0.0.0.0:8000 --jwt-secret-file /etc/bachata/secret
 `)
 	for _, s := range serveSections() {
 		fmt.Fprintf(w, "\n%s\n", s.title)
+		for _, line := range wrap(s.note, helpWidth-2) {
+			fmt.Fprintln(w, "  "+line)
+		}
 		for _, p := range s.options {
-			head := "  --" + p.name
+			head := "  " + p.source()
 			if p.arg != "" {
-				head += " " + p.arg
+				head += p.separator() + p.arg
 			}
 			fmt.Fprintln(w, head)
 			text := p.help
@@ -69,6 +73,9 @@ func wrap(text string, width int) []string {
 			line += " " + word
 		}
 	}
+	if line == "" {
+		return lines
+	}
 	return append(lines, line)
 }
 
@@ -76,6 +83,9 @@ func wrap(text string, width int) []string {
 func didYouMean(name string, all []option) string {
 	best, bestDistance := "", 3
 	for _, p := range all {
+		if p.variable {
+			continue
+		}
 		if d := distance(name, p.name); d < bestDistance {
 			best, bestDistance = p.name, d
 		}

@@ -9,23 +9,47 @@ import (
 type option struct {
 	name, arg, def, help string
 	boolean              bool // may stand without a value
+	variable             bool // has no flag: other users of a machine can see those
 	set                  func(o *options, value string) error
+	redact               func(value string) string // makes a value fit to be seen; nil: it is
 }
 
 func (p option) env() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(p.name, "-", "_"))
 }
 
+// source names the option as a person gives it.
+func (p option) source() string {
+	if p.variable {
+		return p.env()
+	}
+	return "--" + p.name
+}
+
+// separator stands between the name of the option and its value.
+func (p option) separator() string {
+	if p.variable {
+		return "="
+	}
+	return " "
+}
+
 // section is a part of the help text.
 type section struct {
 	title   string
+	note    string // what is to be said of all of it
 	options []option
 }
+
+const redisNote = "--queue redis://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]...][/DB][?NAME=VALUE&...] names a server; " +
+	"several hosts are a cluster, or the Sentinels of sentinel=MASTER; rediss:// is with TLS, and ca=FILE names whom to trust. " +
+	"Also: prefix=TEXT of all keys, wait=N replicas before anything is accepted, wait_timeout=2s, timeout=5s, " +
+	"shared=1 beside nodes of the original of 2015. How safe it is depends on the server: the start says what \"accepted\" means."
 
 // serveSections is the one list of options: parsing, help and tests are made from it.
 func serveSections() []section {
 	return []section{
-		{"Who may connect", []option{
+		{"Who may connect", "", []option{
 			{name: "listen", arg: "ADDRESS", def: "127.0.0.1:8000", set: setListen,
 				help: "Address and port to serve on. Port 0 takes any free one."},
 			{name: "open-channels", boolean: true, def: "on for loopback, unless tokens are asked for", set: setOpenChannels,
@@ -38,9 +62,9 @@ func serveSections() []section {
 			{name: "jwt-public-key-file", arg: "FILE", set: setFile(func(o *options) *string { return &o.jwtPublicKeyFile }),
 				help: "Ask for a token signed with the private half of this PEM key, by RS256 (RSA key) or EdDSA (Ed25519 key)."},
 		}},
-		{"Where messages are kept", []option{
-			{name: "queue", arg: "QUEUE", def: "disk:bachata-data", set: setQueue,
-				help: "\"disk:DIR\" keeps messages in a folder, \"memory:\" until the server ends."},
+		{"Where messages are kept", "", []option{
+			{name: "queue", arg: "QUEUE", def: "disk:bachata-data", set: setQueue, redact: redactURL,
+				help: "\"disk:DIR\" keeps messages in a folder, \"memory:\" until the server ends, \"redis://HOST:PORT\" on a Redis or Valkey that many servers may share (below)."},
 			{name: "simple", boolean: true, def: "off", set: yesOrNo(func(o *options) *bool { return &o.simple }),
 				help: "Hand each message out once: no receipts, and no recognizing of messages sent twice."},
 			{name: "dedupe", arg: "DURATION", def: "1h", help: "How long a message sent again is known to be the same one. 2m to 7d.",
@@ -52,7 +76,13 @@ func serveSections() []section {
 			{name: "inbox-age", arg: "DURATION", def: "30d", help: "How long a message waits for its receiver; then both sides are told.",
 				set: durationBetween(func(o *options) *time.Duration { return &o.inboxAge }, time.Minute, 3650*24*time.Hour)},
 		}},
-		{"Limits of one connection", []option{
+		{"Redis and Valkey", redisNote, []option{
+			{name: "redis-password", arg: "PASSWORD", variable: true, set: setRedisPassword, redact: func(string) string { return "***" },
+				help: "The server's password. The URL may hold it too, but others on the machine can see a command line."},
+			{name: "redis-password-file", arg: "FILE", set: setFile(func(o *options) *string { return &o.redisPasswordFile }),
+				help: "Read the server's password from this file; a line end after it is left off."},
+		}},
+		{"Limits of one connection", "", []option{
 			{name: "max-message", arg: "SIZE", def: "64KiB", help: "Largest message.",
 				set: sizeBetween(func(o *options) *int { return &o.maxMessage }, 1<<10, 16<<20)},
 			{name: "window-messages", arg: "N", def: "1000", help: "How many messages may be on their way to a client that has not confirmed them.",
@@ -60,7 +90,7 @@ func serveSections() []section {
 			{name: "window-bytes", arg: "SIZE", def: "4MiB", help: "How many bytes of them; one larger message goes alone.",
 				set: sizeBetween(func(o *options) *int { return &o.windowBytes }, 1<<10, 1<<30)},
 		}},
-		{"Logging", []option{
+		{"Logging", "", []option{
 			{name: "log", arg: "LEVEL[,FORMAT]", def: "info", set: setLog,
 				help: "debug, info, warn, error or off; text or json, as in info,json. Messages and tokens are never logged."},
 		}},

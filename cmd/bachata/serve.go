@@ -44,7 +44,7 @@ func serve(ctx context.Context, o *options, stdout, stderr io.Writer) (err error
 		return err
 	}
 	defer listener.Close()
-	queue, closeQueue, err := openQueue(o, logger)
+	queue, closeQueue, err := openQueue(ctx, o, logger)
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,7 @@ func listen(ctx context.Context, o *options) (net.Listener, error) {
 }
 
 // openQueue opens the queue that the options name; the function returned closes it.
-func openQueue(o *options, logger *slog.Logger) (bachata.Queue, func() error, error) {
+func openQueue(ctx context.Context, o *options, logger *slog.Logger) (bachata.Queue, func() error, error) {
 	common := bachata.QueueOptions{
 		Simple:        o.simple,
 		Dedupe:        o.dedupe,
@@ -188,23 +188,30 @@ func openQueue(o *options, logger *slog.Logger) (bachata.Queue, func() error, er
 		Logger:        logger,
 	}
 	source := o.sources["queue"]
-	if o.queue.kind == "memory" {
+	switch o.queue.kind {
+	case "memory":
 		q := memory.New(&common)
 		return q, q.Close, nil
+	case "redis":
+		q, err := openRedis(ctx, o, common)
+		if err != nil {
+			return nil, nil, err
+		}
+		return q, q.Close, nil
 	}
-	q, err := disk.Open(o.queue.dir, &disk.Options{QueueOptions: common})
+	q, err := disk.Open(o.queue.at, &disk.Options{QueueOptions: common})
 	damage, isDamage := errors.AsType[*seglog.DamageError](err)
 	switch {
 	case errors.Is(err, disk.ErrLocked):
-		return nil, nil, fmt.Errorf("%s: %q is in use by another process: stop that one, or choose another folder", source, o.queue.dir)
+		return nil, nil, fmt.Errorf("%s: %q is in use by another process: stop that one, or choose another folder", source, o.queue.at)
 	case errors.Is(err, disk.ErrVersion):
-		return nil, nil, fmt.Errorf("%s: %q was written by another version of bachata: use that one, or choose another folder (%w)", source, o.queue.dir, err)
+		return nil, nil, fmt.Errorf("%s: %q was written by another version of bachata: use that one, or choose another folder (%w)", source, o.queue.at, err)
 	case isDamage:
-		return nil, nil, fmt.Errorf("%s: %w\nNothing is served from a damaged queue. \"bachata disk check %s\" names all damage", source, damage, o.queue.dir)
+		return nil, nil, fmt.Errorf("%s: %w\nNothing is served from a damaged queue. \"bachata disk check %s\" names all damage", source, damage, o.queue.at)
 	case errors.Is(err, syscall.ENOSPC):
-		return nil, nil, fmt.Errorf("%s: the disk of %q is full: make room, or choose another folder (%w)", source, o.queue.dir, err)
+		return nil, nil, fmt.Errorf("%s: the disk of %q is full: make room, or choose another folder (%w)", source, o.queue.at, err)
 	case errors.Is(err, fs.ErrPermission):
-		return nil, nil, fmt.Errorf("%s: this user may not write to %q: change its owner, or choose another folder (%w)", source, o.queue.dir, err)
+		return nil, nil, fmt.Errorf("%s: this user may not write to %q: change its owner, or choose another folder (%w)", source, o.queue.at, err)
 	case err != nil:
 		return nil, nil, fmt.Errorf("%s: %w", source, err)
 	}

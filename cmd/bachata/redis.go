@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/bachata-go/bachata"
+	"github.com/bachata-go/bachata/redis"
+)
+
+// redisSchemes are what a URL of a Redis may begin with, before "://".
+var redisSchemes = []string{"redis", "rediss", "valkey", "valkeys"}
+
+// setRedis checks the URL of a Redis.
+func setRedis(o *options, text string) error {
+	if strings.Contains(redactURL(text), "***") && !strings.Contains(text, "@") {
+		return errors.New("has a host with a port that is no number: write redis://HOST:PORT, or redis://USER:PASSWORD@HOST:PORT")
+	}
+	if _, err := redis.ParseURL(text, nil); err != nil {
+		return fmt.Errorf("can't be used: %w", err)
+	}
+	o.queue = queueSpec{"redis", text}
+	return nil
+}
+
+// redactURL makes a URL fit to be seen: with *** for what is, or may be meant as, a user or a password. The text need
+// not be a URL that can be used.
+func redactURL(text string) string {
+	scheme, rest, ok := strings.Cut(text, "://")
+	if ok {
+		scheme += "://"
+	} else {
+		scheme, rest = "", text
+	}
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+		return scheme + "***" + rest[at:]
+	}
+	// Perhaps the @HOST was forgotten, and the port is a password.
+	hosts, _, _ := strings.Cut(rest, "?")
+	hosts, _, _ = strings.Cut(hosts, "/")
+	for _, host := range strings.Split(hosts, ",") {
+		i := strings.LastIndexByte(host, ':')
+		if address := strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]"); i >= 0 && !address && strings.Trim(host[i+1:], "0123456789") != "" {
+			return scheme + "***"
+		}
+	}
+	return text
+}
+
+func setRedisPassword(o *options, text string) error {
+	o.redisPassword = text
+	return nil
+}
+
+// checkRedis finds a password that has no use.
+func (o *options) checkRedis() error {
+	source := o.sources["redis-password-file"]
+	switch {
+	case source == "":
+		return nil
+	case o.queue.kind != "redis":
+		return usagef("%s: the queue is %s, which has no password: leave it out, or name a Redis with --queue redis://HOST:PORT", source, o.queue)
+	case o.redisPassword != "":
+		return usagef("%s and %s: give the password once", o.sources["redis-password"], source)
+	}
+	if r, err := redis.ParseURL(o.queue.at, nil); err == nil && r.Password != "" {
+		return usagef("%s: %s names a password already: give it once", source, o.sources["queue"])
+	}
+	return nil
+}
+
+// redisOptions makes the options of a Redis queue, and reads the files that they name.
+func redisOptions(o *options, common bachata.QueueOptions) (redis.Options, error) {
+	r, err := redis.ParseURL(o.queue.at, func(string) string { return o.redisPassword })
+	if err != nil {
+		return r, &optionError{o.sources["queue"], o.queue.String(), err}
+	}
+	common.Simple = common.Simple || r.Simple
+	r.QueueOptions = common
+	r.Cluster = r.Cluster || len(r.Addresses) > 1 && r.Sentinel == ""
+	if o.redisPasswordFile != "" {
+		password, err := readKey(o.redisPasswordFile, parsePassword)
+		if err != nil {
+			return r, &optionError{o.sources["redis-password-file"], o.redisPasswordFile, err}
+		}
+		r.Password = password.(string)
+	}
+	return r, nil
+}
+
+func parsePassword(text []byte) (any, error) {
+	password := string(bytes.TrimRight(text, "\r\n"))
+	if password == "" {
+		return nil, errors.New("is empty: it should hold the password")
+	}
+	return password, nil
+}
+
+// openTimeout is how long a server may take at the start.
+const openTimeout = 15 * time.Second
+
+// openRedis connects to the server. Its errors say what to do.
+func openRedis(ctx context.Context, o *options, common bachata.QueueOptions) (*redis.Queue, error) {
+	r, err := redisOptions(o, common)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	q, err := redis.Open(ctx, r)
+	if err == nil {
+		return q, nil
+	}
+	source, where := o.sources["queue"], o.queue.String()
+	if advice := redisAdvice(&r, err); advice != "" {
+		return nil, fmt.Errorf("%s: %q: %s (%w)", source, where, advice, err)
+	}
+	return nil, fmt.Errorf("%s: %q: %w", source, where, err)
+}
+
+// redisAdvice says what to do about an error of redis.Open. A server tells in words only what is wrong.
+func redisAdvice(r *redis.Options, err error) string {
+	says := func(parts ...string) bool {
+		for _, part := range parts {
+			if strings.Contains(err.Error(), part) {
+				return true
+			}
+		}
+		return false
+	}
+	_, unknownAuthority := errors.AsType[x509.UnknownAuthorityError](err)
+	_, otherHost := errors.AsType[x509.HostnameError](err)
+	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
+	_, network := errors.AsType[*net.OpError](err)
+	switch {
+	case says("WRONGPASS", "invalid password"):
+		return "the server refuses this user or password: check BACHATA_REDIS_PASSWORD, --redis-password-file, and the user in the URL"
+	case says("NOAUTH"):
+		return "the server wants a password: give it in BACHATA_REDIS_PASSWORD or --redis-password-file"
+	case says("NOPERM"):
+		return "the server does not let this user do what is needed: change its rights (ACL SETUSER)"
+	case says("cluster support disabled", "is no cluster"):
+		return "this server is no cluster: name one host, without cluster=1; or add sentinel=MASTER if these are Sentinels"
+	case says("not allowed in cluster mode"):
+		return "this server is a cluster, which has database 0 only and no shared=1: leave them out"
+	case says("DB index is out of range"):
+		return "the server has no such database: choose another, or raise \"databases\" there"
+	case says("LOADING"):
+		return "the server still reads its data: try again in a while"
+	case says("CLUSTERDOWN"):
+		return "the cluster is not complete: look at CLUSTER INFO there"
+	case unknownAuthority:
+		return "no known authority has signed the server's certificate: name the one that has with ca=FILE in the URL"
+	case otherHost:
+		return "the server's certificate is for another host: name the host as in the certificate"
+	case noTLS:
+		return "the server does not speak TLS on this port: write redis:// or another port"
+	case says("certificate required", "bad certificate"):
+		return "the server asks for a certificate of ours, which is not supported: set \"tls-auth-clients no\" there"
+	case r.Sentinel != "" && says("redis nil message", "No such master"):
+		return fmt.Sprintf("the Sentinels know no master %q: check sentinel=NAME", r.Sentinel)
+	case says("EOF", "connection reset", "broken pipe") && r.TLS == nil:
+		return "the server ended the connection: does it want TLS? Then write rediss://"
+	case r.TLS != nil && errors.Is(err, context.DeadlineExceeded):
+		return "no server answers there with TLS: if it does not speak TLS on this port, write redis:// or another port"
+	case network, errors.Is(err, context.DeadlineExceeded), says("i/o timeout", "no such host"):
+		return "no server can be reached there: start it, or check host, port and firewall"
+	}
+	return ""
+}
