@@ -1,4 +1,5 @@
-// Package faults holds the server to its promises while things go wrong: it is killed, paused, cut off, its disk is full.
+// Package faults holds the server to its promises while things go wrong: it is killed, paused, cut off, its disk is full, its
+// Redis is killed.
 //
 // The tests start the server as a process, put clients to work against it, and let a fault happen. Every client records
 // what it sent and saw (package history); afterwards a checker that knows nothing of the server reads the records and
@@ -6,6 +7,7 @@
 // machine's timing allows:
 //
 //	go test ./internal/faults -run TestKillRounds -rounds 200 -seed 7 -v
+//	go test ./internal/faults -run TestRedis -rounds 50 -seed 7 -v
 //
 // With -histories DIR the records of every run are kept there.
 package faults

@@ -24,7 +24,7 @@ func TestKillRounds(t *testing.T) {
 	server := newServer(t, proc.Options{})
 	var sum checker.Report
 	kills, recovering := 0, 0
-	for round := range *rounds {
+	for round := range roundsOr(usualRounds) {
 		s := newScene(t, fmt.Sprintf("round-%03d", round))
 		random := rand.New(rand.NewPCG(*seed, uint64(round)))
 		start(t, server)
@@ -51,7 +51,7 @@ func TestKillRounds(t *testing.T) {
 			t.Fatalf("round %d of seed %d: %s", round, *seed, report)
 		}
 	}
-	t.Logf("seed %d: %d rounds, %d kills, %d of them within 30 ms of a start; %s", *seed, *rounds, kills, recovering, sum)
+	t.Logf("seed %d: %d rounds, %d kills, %d of them within 30 ms of a start; %s", *seed, roundsOr(usualRounds), kills, recovering, sum)
 }
 
 // killUnderLoad runs the load for 300 to 1000 ms, in which the server is killed and started again once to three times,

@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	rounds    = flag.Int("rounds", usualRounds, "how many rounds of kills, or of losses of power, there are")
+	rounds    = flag.Int("rounds", 0, "how many rounds of kills, or of losses of power, each test has (default: as many as are quick)")
 	seed      = flag.Uint64("seed", uint64(time.Now().UnixNano()), "what all choices come from")
 	histories = flag.String("histories", "", "the folder to keep the histories in (default: they are not kept)")
 )
@@ -25,6 +25,14 @@ var program string
 func TestMain(m *testing.M) {
 	flag.Parse()
 	os.Exit(run(m))
+}
+
+// roundsOr returns how many rounds were asked for, and usual if that was left open.
+func roundsOr(usual int) int {
+	if *rounds > 0 {
+		return *rounds
+	}
+	return usual
 }
 
 func run(m *testing.M) int {

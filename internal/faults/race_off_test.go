@@ -2,6 +2,9 @@
 
 package faults_test
 
-const usualRounds = 20
+const (
+	usualRounds = 20
+	redisRounds = 10
+)
 
 var buildFlags []string

@@ -3,6 +3,9 @@
 package faults_test
 
 // Under the race detector everything takes several times as long.
-const usualRounds = 5
+const (
+	usualRounds = 5
+	redisRounds = 3
+)
 
 var buildFlags = []string{"-race"}

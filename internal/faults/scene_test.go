@@ -30,6 +30,7 @@ type scene struct {
 	recorders []*history.Recorder
 	clients   []*client.Client
 	channels  []string
+	late      bool // a receipt may come behind what was put after its message was confirmed
 }
 
 // newScene makes a scene whose histories go to a folder called name. Its clients end with the test, if not before.
@@ -120,6 +121,12 @@ func (s *scene) settle(t *testing.T) {
 		{"wait for answers", func(c *client.Client) error { return c.Answered(ctx) }},
 		{"see and confirm what waits", mark}, // of everybody, before the receipts can be complete
 		{"be told of it", mark},
+		{"be told of what was left on its way", func(c *client.Client) error {
+			if !s.late {
+				return nil
+			}
+			return c.AwaitTold(ctx)
+		}},
 		{"reconnect", func(c *client.Client) error { c.Reconnect(); return c.Mark(ctx) }},
 	} {
 		if err := s.each(step.do); err != nil {

@@ -21,7 +21,11 @@ var ErrClosed = errors.New("client: closed")
 
 // Options configure a Client. Required are Addr, Channel and Recorder.
 type Options struct {
-	Addr     string // of the server, host:port
+	Addr string // of the server, host:port
+	// More are the addresses of other nodes with the same queue: the sockets take one after the other, after Addr.
+	More []string
+	// Roam has a socket whose connection ended go to the next node, as behind a balancer. Without it each stays with its own.
+	Roam     bool
 	Channel  string // also the client's shown name
 	Recorder *history.Recorder
 	// Sockets is how many connections the client holds to its channel, as one application. It sends on one of them at a
@@ -99,8 +103,9 @@ func New(o Options) *Client {
 	c.dialer.Timeout = 5 * time.Second
 	c.done, c.cancel = context.WithCancel(context.Background())
 	c.gate.init()
-	for range o.Sockets {
-		c.ended.Go(c.keepConnected)
+	nodes := append([]string{o.Addr}, o.More...)
+	for i := range o.Sockets {
+		c.ended.Go(func() { c.keepConnected(nodes, i) })
 	}
 	return c
 }

@@ -38,20 +38,23 @@ type note struct {
 
 var errPeerClosed = errors.New("the server closed the connection")
 
-// keepConnected holds one connection until the client is closed.
-func (c *Client) keepConnected() {
-	for c.done.Err() == nil {
+// keepConnected holds one connection, first to the node of that number, until the client is closed.
+func (c *Client) keepConnected(nodes []string, first int) {
+	for node := first; c.done.Err() == nil; {
 		c.mu.Lock()
 		c.dialed++
 		conn := &conn{number: c.dialed, more: make(chan struct{}, 1)}
 		c.options.Recorder.Record(history.Event{Kind: history.Dial, Conn: conn.number})
 		c.mu.Unlock()
 
-		err := c.dial(conn)
+		err := c.dial(conn, nodes[node%len(nodes)])
 		if err == nil {
 			err = c.serve(conn)
 		}
 		c.gone(conn, err)
+		if c.options.Roam {
+			node++
+		}
 		c.pause()
 	}
 }
@@ -70,7 +73,7 @@ func (c *Client) pause() {
 	}
 }
 
-func (c *Client) dial(conn *conn) error {
+func (c *Client) dial(conn *conn, addr string) error {
 	ctx, cancel := context.WithTimeout(c.done, c.dialer.Timeout)
 	defer cancel()
 	d := ws.Dialer{NetDial: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -80,7 +83,7 @@ func (c *Client) dial(conn *conn) error {
 		}
 		return n, err
 	}}
-	n, br, _, err := d.Dial(ctx, "ws://"+c.options.Addr+"/messages?channel="+url.QueryEscape(c.options.Channel))
+	n, br, _, err := d.Dial(ctx, "ws://"+addr+"/messages?channel="+url.QueryEscape(c.options.Channel))
 	if err != nil {
 		return err
 	}

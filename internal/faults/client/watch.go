@@ -58,3 +58,8 @@ func (c *Client) AwaitSeen(ctx context.Context, n int) error {
 func (c *Client) AwaitOpen(ctx context.Context) error {
 	return c.await(ctx, func() bool { return len(c.conns) == c.options.Sockets })
 }
+
+// AwaitTold waits until there was a receipt for every message that the client has sent, each to one channel.
+func (c *Client) AwaitTold(ctx context.Context) error {
+	return c.await(ctx, func() bool { return len(c.told) >= c.sent })
+}

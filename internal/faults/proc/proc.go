@@ -31,10 +31,11 @@ func Build(ctx context.Context, dir string, flags ...string) (string, error) {
 	return program, nil
 }
 
-// Options configure a Server. Required are Program and Dir.
+// Options configure a Server. Required are Program, and Dir or Queue.
 type Options struct {
 	Program  string            // the path of the server
-	Dir      string            // the queue's
+	Dir      string            // the disk queue's
+	Queue    string            // for serve; default: a disk queue in Dir
 	Args     []string          // more of them, for serve
 	Recorder *history.Recorder // of the server's own history; may be nil
 }
@@ -74,7 +75,11 @@ func (s *Server) Start() error {
 	if s.cmd != nil {
 		return errors.New("proc: the server is running")
 	}
-	args := append([]string{"serve", "--listen", s.addr, "--queue", "disk:" + s.options.Dir, "--log", "warn"}, s.options.Args...)
+	queue := s.options.Queue
+	if queue == "" {
+		queue = "disk:" + s.options.Dir
+	}
+	args := append([]string{"serve", "--listen", s.addr, "--queue", queue, "--log", "warn"}, s.options.Args...)
 	cmd := exec.Command(s.options.Program, args...)
 	cmd.Stdout, cmd.Stderr = &s.log, &s.log
 	// Should the test be ended by force, then its server goes too.
