@@ -35,5 +35,12 @@ func (q *Queue) ReclaimOldest() (bool, error) {
 	if !oldest.Sealed {
 		return false, nil
 	}
-	return true, q.reclaim(oldest.ID)
+	_, err := q.reclaim(oldest.ID, true)
+	return true, err
+}
+
+// NewestSegment returns the number of the segment that is being filled: it goes up as long as anything is written.
+func (q *Queue) NewestSegment() uint32 {
+	segments := q.store.log.Segments()
+	return segments[len(segments)-1].ID
 }

@@ -49,9 +49,6 @@ func (f *forwarder) find() {
 		})
 	}
 	slices.SortFunc(f.needed, func(a, b inbox.Needed[ref]) int { return int(int64(a.Ref.offset) - int64(b.Ref.offset)) })
-	if f.q.full() {
-		f.urgent = 4*f.cost() <= 3*f.q.room()
-	}
 }
 
 // cost estimates how many bytes it takes to state anew what is needed of the segment.
@@ -60,7 +57,7 @@ func (f *forwarder) cost() (bytes int64) {
 	for i := range f.needed {
 		switch n := &f.needed[i]; {
 		case n.Kind != bachata.KindMessage:
-			bytes += inbox.NoticeBytes
+			bytes += n.Bytes
 		case n.Ref != last:
 			bytes += int64(n.Ref.size) + recordOverhead
 			last = n.Ref
@@ -68,13 +65,16 @@ func (f *forwarder) cost() (bytes int64) {
 	}
 	for at := uint32(1); at != 0; {
 		f.q.engine.With(func(b *inbox.Book[ref]) {
-			var count int
-			count, at = b.CountRemembered(f.segment, at, idsAtOnce)
-			bytes += int64(count) * inbox.RememberedBytes
+			var size int64
+			size, at = b.CountRemembered(f.segment, at, idsAtOnce)
+			bytes += size
 		})
 	}
 	return bytes
 }
+
+// recordLimit is how many bytes a record holds that is made when a segment is given back.
+func (q *Queue) recordLimit() int64 { return min(int64(q.store.log.MaxRecord()), 256<<10) }
 
 // room returns how many bytes can be written to the segment that is being filled.
 func (q *Queue) room() int64 {
@@ -170,26 +170,40 @@ func (f *forwarder) message(b *inbox.Book[ref], group []inbox.Needed[ref], ops [
 // notices states the receipts and gaps of a record anew.
 func (f *forwarder) notices(b *inbox.Book[ref], group []inbox.Needed[ref], ops []inbox.Op) error {
 	var list []inbox.Op
-	first := len(f.moves)
+	var size int64
 	for _, n := range group {
 		found, ok := b.Look(n)
+		var op inbox.Op
 		switch {
 		case ok && found.Kind == bachata.KindGap:
-			list = append(list, inbox.Op{Kind: inbox.OpGap, Channel: n.Channel, Seq: n.Seq, Gap: found.Gap})
+			op = inbox.Op{Kind: inbox.OpGap, Channel: n.Channel, Seq: n.Seq, Gap: found.Gap}
 		case ok && found.Kind == bachata.KindReceipt:
-			op, ok := receiptOf(ops, n, &found)
-			if !ok {
+			if op, ok = receiptOf(ops, n, &found); !ok {
 				return f.q.store.malformed(n.Ref, errRecord)
 			}
-			list = append(list, op)
 		default:
 			continue
 		}
+		// A group has a receipt of each of its members, all about one record: together they may be larger than that.
+		bytes := int64(64 + len(op.Channel) + len(op.By) + len(op.ID.Text) + len(op.Dest))
+		if size += bytes; size > f.q.recordLimit() && len(list) > 0 {
+			if err := f.flush(list); err != nil {
+				return err
+			}
+			list, size = list[:0], bytes
+		}
+		list = append(list, op)
 		f.moves = append(f.moves, move{Needed: n})
 	}
+	return f.flush(list)
+}
+
+// flush writes receipts and gaps in one record, and notes its place for as many of the last moves.
+func (f *forwarder) flush(list []inbox.Op) error {
 	if len(list) == 0 {
 		return nil
 	}
+	first := len(f.moves) - len(list)
 	p, err := f.write(list)
 	for j := first; j < len(f.moves); j++ {
 		f.moves[j].to = p.Ref
@@ -220,6 +234,7 @@ func (f *forwarder) write(ops []inbox.Op) (inbox.Place[ref], error) {
 		p, err = f.q.store.Write(ops, true)
 	}
 	if err == nil {
+		f.q.store.moved += int64(p.Ref.size) + recordOverhead
 		f.ticket = p.Ticket
 		f.q.engine.Note(p.Ticket)
 	}
@@ -228,7 +243,6 @@ func (f *forwarder) write(ops []inbox.Op) (inbox.Place[ref], error) {
 
 // remembered states what is remembered of the ids that the segment states last.
 func (f *forwarder) remembered() error {
-	steps := int(min(idsAtOnce, f.q.segmentBytes/512))
 	now := f.q.limits.Now().UnixMilli()
 	var err error
 	for at := uint32(1); at != 0; {
@@ -237,7 +251,7 @@ func (f *forwarder) remembered() error {
 		}
 		f.q.engine.With(func(b *inbox.Book[ref]) {
 			f.ops.Reset()
-			next := b.Remembered(f.segment, now, at, steps, &f.ops)
+			next := b.Remembered(f.segment, now, at, idsAtOnce, f.q.recordLimit(), &f.ops)
 			if f.ops.Len() > 0 {
 				var p inbox.Place[ref]
 				if p, err = f.write(f.ops.List); err == nil {

@@ -18,7 +18,7 @@ const (
 func (q *Queue) reclaimer() {
 	tick := time.NewTicker(reclaimEvery)
 	defer tick.Stop()
-	var stuck uint32 // a segment that could not be read: it stays, and it was said once
+	var r reclaimer
 	for {
 		select {
 		case <-q.stop:
@@ -27,56 +27,107 @@ func (q *Queue) reclaimer() {
 		case <-tick.C:
 		}
 		for range q.store.log.Segments() { // at most once round
-			id, ok := q.reclaimable()
-			if !ok || id == stuck {
+			if !r.one(q) {
 				break
 			}
-			err := q.reclaim(id)
-			if err == nil {
-				continue
-			}
-			if _, damaged := errors.AsType[*seglog.DamageError](err); damaged || errors.Is(err, errRecord) {
-				stuck = id
-				q.limits.Logger.Error("segment can't be given back", "segment", id, "error", err)
-			}
-			break
 		}
 	}
 }
 
-// reclaimable returns the oldest segment if it should be given back.
-func (q *Queue) reclaimable() (id uint32, ok bool) {
+// reclaimer is what the goroutine that gives segments back knows of what it did before.
+type reclaimer struct {
+	stuck  uint32 // a segment that can't be given back whatever comes
+	costly uint32 // one of which nearly all is needed
+	paid   int64  // what others had written when such a one was given back
+	said   string // the error that was logged last
+}
+
+// one gives the oldest segment back if it should be, and reports whether to go on.
+//
+// One of which nearly all is needed gains next to nothing, but what is behind it may: it is moved when others have
+// written a quarter of a segment since the last one was. So the log does not grow because of it, and a queue that
+// nobody uses does not write by itself without end, whatever the estimates say.
+func (r *reclaimer) one(q *Queue) bool {
+	id, others, ok := q.reclaimable()
+	pays := others-r.paid >= q.segmentBytes/4
+	if !ok || id == r.stuck || id == r.costly && !pays {
+		return false
+	}
+	worth, err := q.reclaim(id, pays)
+	r.say(q, id, err)
+	switch {
+	case err != nil:
+		_, damaged := errors.AsType[*seglog.DamageError](err)
+		if damaged || errors.Is(err, errRecord) || errors.Is(err, inbox.ErrTooLarge) {
+			r.stuck = id
+		}
+		return false
+	case worth:
+		return true
+	case pays:
+		r.paid = others
+		return true
+	}
+	r.costly = id
+	return false
+}
+
+// say logs an error that is not the same as the last one: it comes again each second.
+func (r *reclaimer) say(q *Queue, id uint32, err error) {
+	text := ""
+	if err != nil && !errors.Is(err, errStopped) {
+		text = err.Error()
+	}
+	if text != "" && text != r.said {
+		q.limits.Logger.Error("segment can't be given back", "segment", id, "error", err)
+	}
+	r.said = text
+}
+
+// reclaimable returns the oldest segment if it should be given back, and how many bytes others have written.
+func (q *Queue) reclaimable() (id uint32, others int64, ok bool) {
 	segments := q.store.log.Segments()
 	if len(segments) < 2 || !segments[0].Sealed {
-		return 0, false
+		return 0, 0, false
 	}
 	var live int64
-	q.engine.With(func(b *inbox.Book[ref]) { live = b.Live() })
+	q.engine.With(func(b *inbox.Book[ref]) { live, others = b.Live(), q.store.total-q.store.moved })
 	keep := keepSegments + int((2*live+q.segmentBytes-1)/q.segmentBytes)
-	return segments[0].ID, len(segments) > keep || q.full()
+	return segments[0].ID, others, len(segments) > keep || q.full()
 }
 
 func (q *Queue) full() bool { return errors.Is(q.store.log.Err(), seglog.ErrFull) }
 
 var errStopped = errors.New("disk: reclaim was stopped")
 
-// reclaim writes what is needed of the segment to the end of the log and gives it back.
-func (q *Queue) reclaim(segment uint32) error {
+// reclaim writes what is needed of the segment to the end of the log and gives it back. If that is more than three
+// quarters of it, it is not worth it, and only done if costly is set.
+func (q *Queue) reclaim(segment uint32, costly bool) (worth bool, err error) {
 	f := forwarder{q: q, segment: segment}
-	for {
+	for first := true; ; first = false {
 		f.find()
+		if first {
+			cost := f.cost()
+			worth = 4*cost <= 3*q.segmentBytes
+			if !worth && !costly {
+				return worth, nil
+			}
+			if q.full() {
+				f.urgent = 4*cost <= 3*q.room()
+			}
+		}
 		if len(f.needed) == 0 {
 			break
 		}
 		if err := f.entries(); err != nil {
-			return err
+			return worth, err
 		}
 	}
 	if err := f.remembered(); err != nil {
-		return err
+		return worth, err
 	}
 	q.store.readers.Lock()
 	//lint:ignore SA2001 who reads by a reference from before is through now
 	q.store.readers.Unlock()
-	return q.store.log.Release(segment)
+	return worth, q.store.log.Release(segment)
 }

@@ -2,6 +2,7 @@ package disk_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/bachata-go/bachata"
 	"github.com/bachata-go/bachata/disk"
+	"github.com/bachata-go/bachata/internal/seglog"
 	"github.com/bachata-go/bachata/internal/vfs"
 )
 
@@ -66,7 +68,8 @@ func fill(t *testing.T, q *disk.Queue, segments int) {
 func reclaimAll(t *testing.T, q *disk.Queue) {
 	t.Helper()
 	for range q.Segments() {
-		if _, err := q.ReclaimOldest(); err != nil {
+		// The reclaimer works at the same time, and may be faster.
+		if _, err := q.ReclaimOldest(); err != nil && !errors.Is(err, seglog.ErrNoSegment) {
 			t.Fatal(err)
 		}
 	}

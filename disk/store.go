@@ -28,6 +28,8 @@ type store struct {
 	log     *seglog.Log
 	buf     []byte // of Write; under the engine's lock
 	written int64  // bytes since the reclaimer was called; under the engine's lock
+	total   int64  // bytes since the queue was opened; under the engine's lock
+	moved   int64  // of those, what the reclaimer wrote; under the engine's lock
 	every   int64  // how many bytes may be written before it is called again
 	kick    chan struct{}
 
@@ -57,6 +59,7 @@ func (s *store) Write(ops []inbox.Op, urgent bool) (inbox.Place[ref], error) {
 	if cap(s.buf) > 1<<20 {
 		s.buf = nil
 	}
+	s.total += int64(size) + recordOverhead
 	if s.written += int64(size) + recordOverhead; s.written >= s.every {
 		s.written = 0
 		select {

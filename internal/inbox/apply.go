@@ -133,7 +133,14 @@ func (b *Book[R]) applyKnown(kn *Known, segment uint32) {
 	i := b.known.accept(&kn.Key, kn.Origin, kn.Accepted, true)
 	s := b.known.slots.at(i)
 	s.home = segment
+	rests := s.rests()
+	if rests {
+		b.known.wake(s)
+	}
 	b.known.forgetTold(s)
+	if rests {
+		b.known.rest(s)
+	}
 	for _, t := range kn.Told {
 		b.known.tell(i, t)
 	}

@@ -28,6 +28,7 @@ type Book[R comparable] struct {
 
 	entries  int
 	live     int64 // bytes of the store that messages keep alive
+	notices  int64 // bytes that copies of receipts and gaps would take
 	receipts int
 	gaps     int
 }
@@ -48,17 +49,13 @@ func (b *Book[R]) Last() uint64 { return b.seq }
 // Entries returns how many entries all inboxes hold.
 func (b *Book[R]) Entries() int { return b.entries }
 
-// Estimates of what a copy takes in a store.
-const (
-	NoticeBytes     = 128 // a receipt or a gap
-	RememberedBytes = 64  // an id
-)
+// noticeBytes is about what a copy of a receipt or a gap takes in a store, besides the names in it: an id of 36 bytes,
+// numbers, and what is around a record.
+const noticeBytes = 96
 
 // Live estimates how many bytes of the store are still needed: what the messages keep, and what a copy of each
 // receipt, gap and remembered id would take.
-func (b *Book[R]) Live() int64 {
-	return b.live + NoticeBytes*int64(b.receipts+b.gaps) + RememberedBytes*int64(b.known.settled)
-}
+func (b *Book[R]) Live() int64 { return b.live + b.notices + b.known.bytes }
 
 // Stats counts what a Book holds.
 type Stats struct {
@@ -120,6 +117,17 @@ func (b *Book[R]) weight(e *entry[R]) int64 {
 	return int64(b.store.Weight(e.ref) / e.meta.fan())
 }
 
+// noticeWeight returns about what a copy of a receipt or gap takes.
+func (b *Book[R]) noticeWeight(x *box[R], e *entry[R]) int64 {
+	switch e.meta.kind() {
+	case bachata.KindReceipt: // the destination is about as long as the name of who confirmed
+		return noticeBytes + int64(len(x.name)+2*len(b.names.text(e.slot)))
+	case bachata.KindGap:
+		return noticeBytes + int64(len(x.name))
+	}
+	return 0
+}
+
 func (b *Book[R]) notice(ref R) R {
 	if b.store.Notice == nil {
 		return ref
@@ -137,6 +145,7 @@ func (b *Book[R]) insert(x *box[R], e entry[R]) {
 		b.gaps++
 	}
 	b.live += b.weight(&e)
+	b.notices += b.noticeWeight(x, &e)
 	if d := b.deadline(&e); x.len() == 0 || d < x.due {
 		x.due = d
 	}
@@ -153,6 +162,7 @@ func (b *Book[R]) remove(x *box[R], i int) {
 	e := &x.entries()[i]
 	b.entries--
 	b.live -= b.weight(e)
+	b.notices -= b.noticeWeight(x, e)
 	switch e.meta.kind() {
 	case bachata.KindReceipt:
 		b.receipts--

@@ -3,6 +3,7 @@ package inbox
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -170,22 +171,44 @@ func (e *Engine[R]) leave() (ticket uint64, woken []string) {
 // commit writes the changes that were decided and applies them. If it returns an error, nothing happened.
 func (e *Engine[R]) commit(now int64, urgent bool) error {
 	defer e.ops.Reset()
-	if e.ops.Len() == 0 {
+	return e.write(e.ops.List, now, urgent)
+}
+
+// write is commit for some of the changes.
+func (e *Engine[R]) write(ops []Op, now int64, urgent bool) error {
+	if len(ops) == 0 {
 		return nil
 	}
-	p, err := e.backend.Write(e.ops.List, urgent)
+	p, err := e.backend.Write(ops, urgent)
 	if err != nil {
 		return err
 	}
-	e.book.Apply(e.ops.List, p.Ref, p.Segment)
+	e.book.Apply(ops, p.Ref, p.Segment)
 	e.book.Age(now, 32)
 	e.Note(p.Ticket)
-	for i := range e.ops.List {
-		if op := &e.ops.List[i]; op.Kind == OpGap {
+	for i := range ops {
+		if op := &ops[i]; op.Kind == OpGap {
 			e.book.SetBarrier(op.Channel, p.Ticket)
 		}
 	}
-	e.woken = e.ops.Woken(e.woken)
+	e.woken = woken(e.woken, ops)
+	return nil
+}
+
+// repeatsAtOnce is how many receipts of a message that was put again are one commit: with the longest names they are
+// less than the smallest segment.
+const repeatsAtOnce = 32
+
+// repeat writes what a message that was put again has the origin told once more. It need not be all or nothing: it is
+// not answered before all is safe, and may be put again.
+func (e *Engine[R]) repeat(now int64) error {
+	defer e.ops.Reset()
+	for part := range slices.Chunk(e.ops.List, repeatsAtOnce) {
+		// What is too large for the store can't be told again; the message is known all the same.
+		if err := e.write(part, now, false); err != nil && !errors.Is(err, ErrTooLarge) {
+			return err
+		}
+	}
 	return nil
 }
 

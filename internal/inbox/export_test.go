@@ -2,8 +2,8 @@ package inbox
 
 // Counts says what a Book keeps beside its entries, so that tests see what was forgotten to be forgotten.
 type Counts struct {
-	Boxes, Names, Slots, Told, Settled, Entries int
-	Live                                        int64
+	Boxes, Names, Slots, Told, Settled, Further, Entries int
+	Live, Notices, Known                                 int64
 }
 
 func (b *Book[R]) Counts() Counts {
@@ -23,6 +23,9 @@ func (b *Book[R]) Counts() Counts {
 		Told:    held(b.known.told.next, len(b.known.told.free)),
 		Settled: b.known.settled,
 		Entries: b.entries,
+		Further: b.known.further,
 		Live:    b.live,
+		Notices: b.notices,
+		Known:   b.known.bytes,
 	}
 }

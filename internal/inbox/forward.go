@@ -11,6 +11,7 @@ type Needed[R comparable] struct {
 	Seq     uint64
 	Ref     R
 	Kind    bachata.Kind
+	Bytes   int64 // of a receipt or gap: about what a copy takes
 }
 
 // Needed adds to list the entries of channel whose reference is one that in says yes to.
@@ -22,7 +23,7 @@ func (b *Book[R]) Needed(list []Needed[R], channel string, in func(ref R) bool) 
 	es := x.entries()
 	for i := range es {
 		if e := &es[i]; in(e.ref) {
-			list = append(list, Needed[R]{x.name, e.seq, e.ref, e.meta.kind()})
+			list = append(list, Needed[R]{x.name, e.seq, e.ref, e.meta.kind(), b.noticeWeight(x, e)})
 		}
 	}
 	return list
@@ -65,9 +66,11 @@ func (b *Book[R]) Restated(channel string, seq uint64, segment uint32) {
 }
 
 // Remembered adds to ops what is remembered of ids that segment states last, looking at most at steps ids from number
-// from on. It returns where to go on, 0 at the end. Those added must be stated anew at once: Rehome.
-func (b *Book[R]) Remembered(segment uint32, now int64, from uint32, steps int, ops *Ops) (next uint32) {
+// from on, and adding at most limit bytes. It returns where to go on, 0 at the end. Those added must be stated anew at
+// once: Rehome. Of an id whose receipts are more than limit bytes the newest are stated, as many as fit.
+func (b *Book[R]) Remembered(segment uint32, now int64, from uint32, steps int, limit int64, ops *Ops) (next uint32) {
 	k := &b.known
+	left := limit
 	for i := max(from, 1); i < k.slots.next; i++ {
 		if steps--; steps < 0 {
 			return i
@@ -79,24 +82,42 @@ func (b *Book[R]) Remembered(segment uint32, now int64, from uint32, steps int, 
 		if s.pending == 0 && now-s.accepted() >= b.limits.Window {
 			continue
 		}
-		kn := &Known{Key: s.key, Origin: b.names.text(s.origin), Accepted: s.accepted(), Told: k.receipts(i), slot: i}
+		size := k.stated(s)
+		if size > left && ops.Len() > 0 {
+			return i
+		}
+		left -= size
+		list := k.receipts(i)
+		for ; size > limit && len(list) > 0; list = list[1:] {
+			size -= toldBytes + int64(len(list[0].From))
+		}
+		kn := &Known{Key: s.key, Origin: b.names.text(s.origin), Accepted: s.accepted(), Told: list, slot: i}
 		ops.add(Op{Kind: OpKnown, Known: kn})
 	}
 	return 0
 }
 
-// CountRemembered counts what Remembered would add, going on in the same way.
-func (b *Book[R]) CountRemembered(segment, from uint32, steps int) (count int, next uint32) {
+// stated returns how many bytes it takes to state s, or a few more.
+func (k *known) stated(s *slot) int64 {
+	size := idBytes + int64(len(k.names.text(s.origin)))
+	for t := s.told; t != 0; t = k.told.at(t).next {
+		size += toldBytes + int64(len(k.names.text(k.told.at(t).from)))
+	}
+	return size
+}
+
+// CountRemembered counts the bytes of what Remembered would add, going on in the same way.
+func (b *Book[R]) CountRemembered(segment, from uint32, steps int) (bytes int64, next uint32) {
 	k := &b.known
 	for i := max(from, 1); i < k.slots.next; i++ {
 		if steps--; steps < 0 {
-			return count, i
+			return bytes, i
 		}
 		if s := k.slots.at(i); s.home == segment && s.word != 0 {
-			count++
+			bytes += k.stated(s)
 		}
 	}
-	return count, 0
+	return bytes, 0
 }
 
 // Rehome notes that what Remembered added is stated in segment.

@@ -5,7 +5,7 @@ import "slices"
 // known is the table of the ids that are recognized: every message with an id that is pending, and those that were
 // accepted within the window. An id whose message is pending costs 40 bytes of slot, 4 in its generation and about 9
 // in the index; one that was confirmed once costs 16 more: 69 bytes, 71 measured (TestRememberedBytes), plus the
-// name of who confirmed, kept once for all.
+// name of who confirmed, kept once for all. Each further receipt costs 16 more.
 type known struct {
 	limits *Limits
 	names  *names
@@ -17,7 +17,10 @@ type known struct {
 	gens    []*generation // oldest first; the last one is being filled
 	dying   *generation   // being taken apart, a few slots an operation
 	genSeq  uint16
-	settled int // slots that are not pending and not forgotten
+	settled int   // slots that rest: not pending and not forgotten
+	further int   // receipts of those, without the first of each
+	filled  int   // further receipts since the last generation was begun
+	bytes   int64 // that it takes to state all slots that rest, and all receipts
 
 	onShrink func(window, now int64)
 }
@@ -55,8 +58,45 @@ const (
 	generations = 16 // in one window, or one cap
 )
 
+// furtherPerID is how many receipts of an id, besides its first, take as much memory as one id.
+const furtherPerID = 4
+
+// Bounds of what it takes in a store to state an id and each of its receipts, besides the names in it.
+const (
+	idBytes   = 32
+	toldBytes = 10
+)
+
 func (s *slot) accepted() int64 { return int64(s.word >> 20) }
 func (s *slot) aged() bool      { return s.word&agedBit != 0 }
+func (s *slot) rests() bool     { return s.pending == 0 && !s.aged() }
+
+// full reports whether more is remembered than the cap allows.
+func (k *known) full() bool { return k.settled+k.further/furtherPerID > k.limits.Cap }
+
+// rest counts a slot that has come to rest.
+func (k *known) rest(s *slot) {
+	further := max(k.count(s)-1, 0)
+	k.settled++
+	k.further += further
+	k.filled += further
+	k.bytes += idBytes + int64(len(k.names.text(s.origin)))
+}
+
+// wake takes rest back.
+func (k *known) wake(s *slot) {
+	k.settled--
+	k.further -= max(k.count(s)-1, 0)
+	k.bytes -= idBytes + int64(len(k.names.text(s.origin)))
+}
+
+// count returns how many receipts s has.
+func (k *known) count(s *slot) (n int) {
+	for t := s.told; t != 0; t = k.told.at(t).next {
+		n++
+	}
+	return n
+}
 
 func newKnown(l *Limits, n *names) known { return known{limits: l, names: n} }
 
@@ -81,10 +121,10 @@ func (k *known) accept(key *Key, origin string, accepted int64, keep bool) uint3
 	}
 	if i != 0 {
 		s := k.slots.at(i)
-		k.forgetTold(s)
-		if s.pending == 0 && !s.aged() {
-			k.settled--
+		if s.rests() {
+			k.wake(s)
 		}
+		k.forgetTold(s)
 		k.names.drop(s.origin)
 		s.origin = k.names.hold(origin)
 		s.word = uint64(accepted) << 20
@@ -98,8 +138,8 @@ func (k *known) accept(key *Key, origin string, accepted int64, keep bool) uint3
 		k.shard(key).insert(k, i)
 		k.join(i, s)
 	}
-	if s := k.slots.at(i); s.pending == 0 {
-		k.settled++ // until an inbox holds it
+	if s := k.slots.at(i); s.rests() { // until an inbox holds it
+		k.rest(s)
 	}
 	return i
 }
@@ -110,7 +150,7 @@ func (k *known) join(i uint32, s *slot) {
 	var g *generation
 	if n := len(k.gens); n > 0 {
 		g = k.gens[n-1]
-		if at-g.start >= k.limits.Window/generations || g.count >= max(k.limits.Cap/generations, 1) {
+		if at-g.start >= k.limits.Window/generations || g.count+k.filled/furtherPerID >= max(k.limits.Cap/generations, 1) {
 			g = nil
 		}
 	}
@@ -118,6 +158,7 @@ func (k *known) join(i uint32, s *slot) {
 		k.genSeq = (k.genSeq + 1) & genMask
 		g = &generation{id: k.genSeq, start: at, end: at}
 		k.gens = append(k.gens, g)
+		k.filled = 0
 	}
 	g.end = max(g.end, at)
 	if g.count&1023 == 0 {
@@ -132,8 +173,8 @@ func (k *known) join(i uint32, s *slot) {
 // hold counts an inbox in which slot i waits.
 func (k *known) hold(i uint32) {
 	s := k.slots.at(i)
-	if s.pending == 0 && !s.aged() {
-		k.settled--
+	if s.rests() {
+		k.wake(s)
 	}
 	s.pending++
 }
@@ -148,12 +189,17 @@ func (k *known) settle(i uint32) {
 		k.release(i)
 		return
 	}
-	k.settled++
+	k.rest(s)
 }
 
 // tell remembers a receipt of slot i.
 func (k *known) tell(i uint32, t Told) {
 	s := k.slots.at(i)
+	if s.rests() && s.told != 0 {
+		k.further++
+		k.filled++
+	}
+	k.bytes += toldBytes + int64(len(t.From))
 	n := k.told.alloc()
 	*k.told.at(n) = told{from: k.names.hold(t.From), next: s.told, word: uint64(t.Time)<<8 | uint64(t.Cause)}
 	s.told = n
@@ -170,10 +216,12 @@ func (k *known) receipts(i uint32) (list []Told) {
 	return list
 }
 
+// forgetTold forgets the receipts of s, which does not rest or is counted anew.
 func (k *known) forgetTold(s *slot) {
 	for n := s.told; n != 0; {
 		t := k.told.at(n)
 		next := t.next
+		k.bytes -= toldBytes + int64(len(k.names.text(t.from)))
 		k.names.drop(t.from)
 		k.told.release(n)
 		n = next
@@ -208,7 +256,7 @@ func (k *known) age(now int64, steps int) bool {
 			case s.pending > 0:
 				s.word = s.word&^genMask | agedBit
 			default:
-				k.settled--
+				k.wake(s)
 				k.release(i)
 			}
 		}
@@ -223,7 +271,7 @@ func (k *known) retire(now int64) bool {
 	}
 	g := k.gens[0]
 	over := now-g.end >= k.limits.Window
-	if !over && k.settled <= k.limits.Cap {
+	if !over && !k.full() {
 		return false
 	}
 	k.gens[0] = nil

@@ -63,6 +63,26 @@ func TestCapShrinksTheWindow(t *testing.T) {
 	}
 }
 
+// TestCapCountsReceipts remembers messages to a group, each with eight receipts more than one.
+func TestCapCountsReceipts(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, bachata.QueueOptions{DedupeCap: 300})
+	group := make([]string, 9)
+	for i := range group {
+		group[i] = fmt.Sprint("member ", i)
+	}
+	for i := range 500 {
+		h.put("anna", fmt.Sprint(i), group...)
+		for _, member := range group {
+			h.pop(member, bachata.Key{ID: fmt.Sprint(i)})
+		}
+	}
+	if n := h.book.Stats().Remembered; n > 100 || n < 70 {
+		t.Errorf("%d ids are remembered, want at most 100 and not much less: each counts as three", n)
+	}
+	h.replay(group...)
+}
+
 // TestRememberedBytes measures what known.go and the options state. It is not parallel: others would be measured too.
 func TestRememberedBytes(t *testing.T) {
 	const ids = 200_000

@@ -81,6 +81,13 @@ func (e *Engine[R]) put(m *Message, channels []string, now int64, res bachata.Pu
 		e.book.Age(now, 32)
 		return nil
 	}
+	if e.ops.List[0].Kind == OpReceipt {
+		if err := e.repeat(now); err != nil {
+			return err
+		}
+		e.trim(now)
+		return nil
+	}
 	err := e.commit(now, false)
 	if errors.Is(err, ErrTooLarge) {
 		m.Targets = nil

@@ -104,15 +104,15 @@ func (o *Ops) Reset() {
 // Len returns how many changes there are.
 func (o *Ops) Len() int { return len(o.List) }
 
-// Woken adds to list the channels whose inboxes hold something new by these changes, other than messages.
-func (o *Ops) Woken(list []string) []string {
+// woken adds to list the channels whose inboxes hold something new by ops, other than messages.
+func woken(list []string, ops []Op) []string {
 	add := func(channel string) {
 		if n := len(list); n == 0 || list[n-1] != channel {
 			list = append(list, channel)
 		}
 	}
-	for i := range o.List {
-		switch op := &o.List[i]; op.Kind {
+	for i := range ops {
+		switch op := &ops[i]; op.Kind {
 		case OpRemove:
 			if op.Receipt != 0 {
 				add(op.Origin)
