@@ -1,6 +1,10 @@
 package inbox
 
-import "github.com/bachata-go/bachata"
+import (
+	"math"
+
+	"github.com/bachata-go/bachata"
+)
 
 // loss says what a policy does with an entry.
 type loss uint8
@@ -56,9 +60,11 @@ func (b *Book[R]) lose(x *box[R], now int64, ops *Ops, judge func(e *entry[R]) (
 			before = 0
 		case open && at != 0:
 			g := x.gap(e.seq)
-			gap.Dropped += g.Dropped
-			gap.Expired += g.Expired
-			gap.Receipts += g.Receipts
+			gap = bachata.Gap{
+				Dropped:  saturated(gap.Dropped, g.Dropped),
+				Expired:  saturated(gap.Expired, g.Expired),
+				Receipts: saturated(gap.Receipts, g.Receipts),
+			}
 			at = e.seq
 			if asking { // more may follow directly: the gap moves on
 				before = 0
@@ -81,13 +87,16 @@ func (b *Book[R]) lose(x *box[R], now int64, ops *Ops, judge func(e *entry[R]) (
 func addLoss(g *bachata.Gap, l loss) {
 	switch l {
 	case drop:
-		g.Dropped++
+		g.Dropped = saturated(g.Dropped, 1)
 	case expire:
-		g.Expired++
+		g.Expired = saturated(g.Expired, 1)
 	case trim:
-		g.Receipts++
+		g.Receipts = saturated(g.Receipts, 1)
 	}
 }
+
+// saturated adds counts of gaps. The disk format has none above this bound, and refuses such a store.
+func saturated(a, b int) int { return min(a+b, math.MaxInt32) }
 
 // loseEntry decides that e leaves, and what its origin is told.
 func (b *Book[R]) loseEntry(x *box[R], e *entry[R], l loss, now int64, ops *Ops) {

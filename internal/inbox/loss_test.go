@@ -2,6 +2,7 @@ package inbox_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -72,6 +73,21 @@ func TestSeenGapsStayBounded(t *testing.T) {
 	if told != lost {
 		t.Errorf("gaps count %d, want %d", told, lost)
 	}
+}
+
+// TestGapCountsSaturate loses more than a gap can count: one that the disk format refuses must not come of it.
+func TestGapCountsSaturate(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, bachata.QueueOptions{DropOldest: true, InboxMessages: 1})
+	const most = math.MaxInt32
+	gap := func(seq uint64, dropped int) inbox.Op {
+		return inbox.Op{Kind: inbox.OpGap, Channel: "bob", Seq: seq, Gap: bachata.Gap{Dropped: dropped, Receipts: most}, Time: h.now}
+	}
+	h.book.Apply([]inbox.Op{gap(1, most-1)}, 1, 1)
+	for i := range 4 {
+		h.put("anna", fmt.Sprint(i), "bob")
+	}
+	h.want("bob", fmt.Sprint("gap ", most, " 0 ", most), "message")
 }
 
 func TestReceiptsBound(t *testing.T) {
