@@ -1,6 +1,6 @@
 # Everything that the project is built and checked with. `make test` is what has to pass.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint race bench cover fuzz
+.PHONY: help run test lint race bench cover fuzz torture
 
 ARGS ?=
 FUZZTIME ?= 1m
@@ -29,6 +29,11 @@ bench: ## all benchmarks
 cover: ## how much of the code the tests run, in cover.out
 	go test -coverprofile=cover.out -coverpkg=./... -timeout 10m ./...
 	go tool cover -func=cover.out | tail -n 1
+
+torture: ## the long runs: kills and losses of power (needs root) on disk, kills on Redis
+	go test ./internal/faults -count=1 -run TestKillRounds -rounds 200 -v -timeout 15m
+	go test -tags long ./internal/faults -count=1 -run TestPowerLoss -rounds 200 -v -timeout 15m
+	go test ./internal/faults -count=1 -run TestRedis -rounds 50 -v -timeout 15m
 
 fuzz: ## every fuzz target, each for FUZZTIME (1m)
 	@scripts/fuzz $(FUZZTIME)
