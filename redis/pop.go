@@ -147,10 +147,11 @@ func text(m rueidis.RedisMessage) string {
 
 // runInt is run for a script that returns a number.
 func (q *Queue) runInt(ctx context.Context, verb string, s *rueidis.Lua, keys, args []string) (int64, error) {
-	if q.closed.Load() {
-		return 0, bachata.ErrQueueClosed
+	m, err := q.runMessage(ctx, verb, s, keys, args)
+	if err != nil {
+		return 0, err
 	}
-	n, err := s.Exec(ctx, q.client, keys, args).AsInt64()
+	n, err := m.AsInt64()
 	if err != nil {
 		return 0, q.failed(ctx, verb, err)
 	}

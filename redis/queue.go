@@ -134,19 +134,33 @@ func (q *Queue) now() int64 { return q.limits.Now().UnixMilli() }
 // patience is for how long what a cluster refuses because a slot is on its way is tried again.
 const patience = 3 * time.Second
 
-// run has the server carry out a script. The error says what became of it and wraps bachata.ErrUnavailable.
+// run has the server carry out a script whose reply is a list.
 func (q *Queue) run(ctx context.Context, verb string, s *rueidis.Lua, keys, args []string) ([]rueidis.RedisMessage, error) {
+	m, err := q.runMessage(ctx, verb, s, keys, args)
+	if err != nil {
+		return nil, err
+	}
+	list, err := m.ToArray()
+	if err != nil && !rueidis.IsRedisNil(err) {
+		return nil, q.failed(ctx, verb, err)
+	}
+	return list, nil
+}
+
+// runMessage has the server carry out a script. The error says what became of it and wraps bachata.ErrUnavailable.
+func (q *Queue) runMessage(ctx context.Context, verb string, s *rueidis.Lua, keys, args []string) (rueidis.RedisMessage, error) {
+	var none rueidis.RedisMessage
 	if q.closed.Load() {
-		return nil, bachata.ErrQueueClosed
+		return none, bachata.ErrQueueClosed
 	}
 	var deadline time.Time
 	for wait := 2 * time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		reply, err := s.Exec(ctx, q.client, keys, args).ToArray()
+		m, err := s.Exec(ctx, q.client, keys, args).ToMessage()
 		if err == nil || rueidis.IsRedisNil(err) {
-			return reply, nil
+			return m, nil
 		}
 		if !passing(err) || !deadline.IsZero() && time.Now().After(deadline) {
-			return nil, q.failed(ctx, verb, err)
+			return none, q.failed(ctx, verb, err)
 		}
 		if deadline.IsZero() {
 			deadline = time.Now().Add(patience)
@@ -154,9 +168,9 @@ func (q *Queue) run(ctx context.Context, verb string, s *rueidis.Lua, keys, args
 		select {
 		case <-time.After(wait/2 + rand.N(wait)):
 		case <-ctx.Done():
-			return nil, q.failed(ctx, verb, ctx.Err())
+			return none, q.failed(ctx, verb, ctx.Err())
 		case <-q.ctx.Done():
-			return nil, bachata.ErrQueueClosed
+			return none, bachata.ErrQueueClosed
 		}
 	}
 }

@@ -87,15 +87,3 @@ func (q *Queue) fetchSimple(ctx context.Context, channel string, limit bachata.L
 		}
 	}
 }
-
-// runMessage is run for a script whose reply is read as one.
-func (q *Queue) runMessage(ctx context.Context, verb string, s *rueidis.Lua, keys, args []string) (rueidis.RedisMessage, error) {
-	if q.closed.Load() {
-		return rueidis.RedisMessage{}, bachata.ErrQueueClosed
-	}
-	m, err := s.Exec(ctx, q.client, keys, args).ToMessage()
-	if err != nil {
-		return m, q.failed(ctx, verb, err)
-	}
-	return m, nil
-}

@@ -7,11 +7,12 @@ local function age(ids)
   local gone, capped, later = 0, nil, {}
   repeat
     local batch = call('LRANGE', AGING, 0, math.min(steps, 500) - 1)
-    local ask, take = {}, 0
+    local ask, take, overs = {}, 0, 0
     for i, v in ipairs(batch) do
       local t = unp('>I6', v)
       local over_ = n - gone - take > CAP
       if not over_ and now - t < WINDOW then break end
+      if over_ then overs = i end
       if over_ and now - t < WINDOW then capped = t end
       ask[#ask + 1] = sub(v, 7)
       take = take + 1
@@ -28,8 +29,8 @@ local function age(ids)
           if t == unp('>I6', batch[i]) or has(f, 2) then -- else it was accepted anew since
             if p == 0 or now - t > NET then
               del[#del + 1] = k
-            else -- it still waits somewhere: to be looked at again
-              later[#later + 1] = pack('>I6', now) .. k
+            else -- it still waits somewhere: to be looked at again, if there is room
+              if i > overs then later[#later + 1] = pack('>I6', now) .. k end
               if not has(f, 2) then
                 set[#set + 1] = k
                 set[#set + 1] = pack('>I6B', t, f + 2) .. sub(v, 8)

@@ -80,7 +80,7 @@ local function store(it, to, s, m)
   if it.k == '' then return to.P .. '::t' .. m .. it.text end
   local n = pcall_('RPUSH', to.key, it.text, it.origin, m)
   if n == 3 then
-    call('PEXPIRE', to.key, NET)
+    call('PEXPIRE', to.key, NETS)
     to.stored = to.key
     return to.key
   end
@@ -91,7 +91,7 @@ local function store(it, to, s, m)
   m = sub(m, 1, 7) .. string.char(it.flags + IDENT) .. sub(m, 9) .. pack('>Hc0', #it.id, it.id)
   call('DEL', key)
   call('RPUSH', key, it.text, it.origin, m)
-  call('PEXPIRE', key, NET)
+  call('PEXPIRE', key, NETS)
   call('HSET', to.P .. '::same', it.k, it.id)
   s.x = s.x + 1
   to.stored, to.same = key, true
