@@ -78,17 +78,11 @@ func (r *simpleRun) fetch() string {
 	channel := channels[r.rng.IntN(len(channels))]
 	limit := r.rng.IntN(5)
 	var got []string
-	for limited := 0; ; {
-		part := r.x.fetchAfter(channel, bachata.Cursor(r.rng.IntN(9)), bachata.Limit{Messages: limit})
-		for _, e := range part {
-			if e.Kind == bachata.KindMessage {
-				got = append(got, string(e.Payload))
-			}
+	for _, e := range r.x.fetchAfter(channel, bachata.Cursor(r.rng.IntN(9)), bachata.Limit{Messages: limit}) {
+		if e.Kind != bachata.KindMessage {
+			return "a simple queue has messages only, Fetch returned " + describe(e)
 		}
-		// A simple queue may hand out gaps, which take the place of a message.
-		if limited += len(part); limit == 0 || len(part) == 0 || limited >= limit {
-			break
-		}
+		got = append(got, string(e.Payload))
 	}
 	r.trace = append(r.trace, fmt.Sprintf("fetch %d from %q, got %q", limit, channel, got))
 	all := r.texts[channel]
@@ -96,7 +90,7 @@ func (r *simpleRun) fetch() string {
 	if n > len(all) {
 		return fmt.Sprintf("%d texts wait", len(all))
 	}
-	if want := min(len(all), limit); n < want && !r.o.DropOldest || limit == 0 && n < len(all) {
+	if want := min(len(all), limit); n < want || limit == 0 && n < len(all) {
 		return fmt.Sprintf("%d texts wait, Fetch with a limit of %d returned %d", len(all), limit, n)
 	}
 	r.texts[channel] = all[n:]

@@ -2,7 +2,9 @@ package queuetest
 
 import (
 	"fmt"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/bachata-go/bachata"
 )
@@ -54,6 +56,30 @@ func simpleClauses() []clause {
 					if c := differ("page", x.take("bob", bachata.Limit{Bytes: 100}), payloads(page...)); c != "" {
 						x.broken("%s", c)
 					}
+				}
+			},
+		}, {
+			name: "simple/no gaps", mode: simpleMode, needs: needClock,
+			options: bachata.QueueOptions{InboxMessages: 3, DropOldest: true, InboxAge: time.Hour},
+			text:    "a simple queue has no gaps: what it dropped or let expire is just not there (PROTOCOL.md, \"Simple mode\": no 1004)",
+			run: func(x *fixture) {
+				for i := range 6 {
+					x.stored(message(fmt.Sprint(i), "bob"), message(fmt.Sprint(i), "eve"))
+				}
+				x.store.Advance(time.Hour)
+				x.stored(message("6", "eve"))
+				want := map[string]int{"bob": 0, "eve": 1}
+				for channel, n := range want {
+					if envs := x.fetch(channel); len(envs) != n || len(withoutGaps(envs)) != n {
+						x.broken("the inbox of %s has %s, want %d messages and nothing else", channel, lines(describeAll(envs)), n)
+					}
+				}
+				for i := range 6 {
+					x.stored(message(fmt.Sprint(i), "tom"))
+				}
+				tom := x.fetch("tom")
+				if len(tom) != 3 || len(withoutGaps(tom)) != 3 || !strings.Contains(string(tom[0].Payload), `"id":"3"`) {
+					x.broken("the inbox of tom has %s, want the last three messages and nothing else", lines(describeAll(tom)))
 				}
 			},
 		}, {

@@ -78,7 +78,8 @@ func (b *Book[R]) Unpin(channel string) {
 	}
 }
 
-// SetBarrier notes that the gaps of channel are safe with ticket: they stand before entries that are safe already.
+// SetBarrier notes that the last loss in the inbox of channel is safe with ticket, and so are its gaps, which stand
+// before entries that are safe already.
 func (b *Book[R]) SetBarrier(channel string, ticket uint64) {
 	if x := b.boxes[channel]; x != nil {
 		x.barrier = ticket

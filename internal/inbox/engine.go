@@ -187,7 +187,9 @@ func (e *Engine[R]) write(ops []Op, now int64, urgent bool) error {
 	e.book.Age(now, 32)
 	e.Note(p.Ticket)
 	for i := range ops {
-		if op := &ops[i]; op.Kind == OpGap {
+		op := &ops[i]
+		lost := e.limits.Simple && op.Kind == OpRemove && op.Cause != Taken
+		if lost || op.Kind == OpGap {
 			e.book.SetBarrier(op.Channel, p.Ticket)
 		}
 	}

@@ -32,7 +32,7 @@ func (b *Book[R]) lose(x *box[R], now int64, ops *Ops, judge func(e *entry[R]) (
 		mergers = x.gaps >= maxSeenGaps
 	)
 	flush := func() {
-		if at != 0 {
+		if at != 0 && !b.limits.Simple { // in simple mode nobody is told
 			ops.add(Op{Kind: OpGap, Channel: x.name, Seq: at, Gap: gap, Time: now})
 		}
 		gap, at = bachata.Gap{}, 0

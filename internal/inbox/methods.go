@@ -133,18 +133,17 @@ func (e *Engine[R]) Fetch(ctx context.Context, channel string, after bachata.Cur
 		return nil, err
 	}
 	release := e.backend.Hold()
+	defer release()
 	found, ticket, woken, err := e.find(ctx, channel, after, limit)
 	if err != nil {
-		release()
+		return nil, err
+	}
+	// What was found is what is returned, once it is safe: then it can also be read. Looking again afterwards would
+	// have no end in an inbox that loses messages all the time.
+	if err := e.settle(ctx, ticket, func() { e.wake(woken) }); err != nil {
 		return nil, err
 	}
 	list, err := e.read(found)
-	release()
-	// What was found is what is returned, once it is safe. Looking again afterwards would have no end in an inbox that
-	// loses messages all the time.
-	if failed := e.settle(ctx, ticket, func() { e.wake(woken) }); failed != nil {
-		return nil, failed
-	}
 	if len(list) == 0 {
 		return nil, err
 	}
