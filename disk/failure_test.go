@@ -72,6 +72,45 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
+// TestFullDiskIsRead fills the disk to the last byte, has something expire, and reads.
+func TestFullDiskIsRead(t *testing.T) {
+	t.Parallel()
+	mem := vfs.NewMem()
+	mem.SetCapacity(3 * smallSegment)
+	var now atomic.Int64
+	now.Store(1_700_000_000_000)
+	q := open(t, mem, bachata.QueueOptions{
+		Now: func() time.Time { return time.UnixMilli(now.Load()) }, InboxAge: time.Hour, SweepEvery: -1,
+	})
+	ctx := context.Background()
+	accepted := 0
+	for ; accepted < 1000; accepted++ {
+		if _, err := q.Put(ctx, []bachata.Item{failureItem(accepted)}); err != nil {
+			break
+		}
+	}
+	// Confirmations use up what is kept for them: first by long names, then by short ones.
+	popped := 0
+	for _, size := range []int{8 << 10, 512, 32, 1} {
+		for ; popped < accepted; popped++ {
+			if _, err := q.PopDelivered(ctx, "bob", strings.Repeat("b", size), []bachata.Key{{ID: fmt.Sprint(popped)}}); err != nil {
+				break
+			}
+		}
+	}
+	if popped == accepted {
+		t.Fatal("the disk is not full")
+	}
+	now.Add(time.Hour.Milliseconds())
+	list, err := q.Fetch(ctx, "bob", 0, bachata.Limit{})
+	if err != nil || len(list) == 0 {
+		t.Errorf("Fetch on a disk without room: %d envelopes, %v, want them", len(list), err)
+	}
+	if gone, err := q.CheckDelivered(ctx, "bob", bachata.Key{ID: fmt.Sprint(accepted - 1)}); err != nil || gone {
+		t.Errorf("CheckDelivered on a disk without room: %v, %v, want false", gone, err)
+	}
+}
+
 // TestSyncFails has one sync fail: the queue stops for good, says so from every method, and what it had accepted is there
 // when it is opened again.
 func TestSyncFails(t *testing.T) {

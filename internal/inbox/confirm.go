@@ -133,11 +133,9 @@ func (e *Engine[R]) CheckDelivered(ctx context.Context, channel string, key bach
 	if err := e.enter(ctx); err != nil {
 		return false, err
 	}
-	if now := e.now(); e.book.Due(channel, now) {
-		if err := e.expire(channel, now, false); err != nil {
-			e.leave()
-			return false, err
-		}
+	if err := e.expireToRead(channel); err != nil {
+		e.leave()
+		return false, err
 	}
 	waits := !Partial(key) && e.book.Waits(channel, key)
 	ticket, woken := e.leave()

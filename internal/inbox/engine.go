@@ -55,6 +55,7 @@ type Engine[R comparable] struct {
 	pending []mark   // commits that are not known to be safe yet, oldest first
 	visible uint64   // entries up to this number are safe
 	closed  bool
+	unsaid  bool // that the window was shortened
 
 	stop chan struct{}
 	work sync.WaitGroup
@@ -73,9 +74,7 @@ func NewEngine[R comparable](l Limits, book *Book[R], backend Backend[R], salt S
 	e.visible = book.Last()
 	book.OnShrink(func(window, now int64) {
 		e.shrunk.Store(&shrunk{window, now})
-		l.count(bachata.CountDedupeShortened)
-		l.Logger.Warn("dedupe window is shortened: the cap on remembered ids was reached",
-			"window", time.Duration(window)*time.Millisecond, "cap", l.Cap)
+		e.unsaid = true
 	})
 	if l.Sweep > 0 {
 		e.work.Go(e.sweeper)
@@ -113,8 +112,20 @@ func (e *Engine[R]) Window() time.Duration {
 // With calls do under the lock. do must not wait.
 func (e *Engine[R]) With(do func(b *Book[R])) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
+	defer e.unlock()
 	do(e.book)
+}
+
+// unlock gives the lock back, and tells what was to be told then: a logger may wait, or look at the queue.
+func (e *Engine[R]) unlock() {
+	unsaid := e.unsaid
+	e.unsaid = false
+	e.mu.Unlock()
+	if s := e.shrunk.Load(); unsaid && s != nil {
+		e.limits.count(bachata.CountDedupeShortened)
+		e.limits.Logger.Warn("dedupe window is shortened: the cap on remembered ids was reached",
+			"window", time.Duration(s.window)*time.Millisecond, "cap", e.limits.Cap)
+	}
 }
 
 // Note takes note of a commit that do, called by With, wrote by itself. The lock is held.
@@ -164,7 +175,7 @@ func (e *Engine[R]) enter(ctx context.Context) error {
 func (e *Engine[R]) leave() (ticket uint64, woken []string) {
 	ticket, woken = e.last, e.woken
 	e.woken = nil
-	e.mu.Unlock()
+	e.unlock()
 	return ticket, woken
 }
 
@@ -237,6 +248,19 @@ func (e *Engine[R]) expire(channel string, now int64, all bool) error {
 		}
 	}
 	e.trim(now)
+	return nil
+}
+
+// expireToRead is expire for who only reads. If a store that works can't take it now, what has expired stays for a
+// while: a disk without a byte left can still be read.
+func (e *Engine[R]) expireToRead(channel string) error {
+	now := e.now()
+	if !e.book.Due(channel, now) {
+		return nil
+	}
+	if err := e.expire(channel, now, false); err != nil {
+		return e.backend.Err()
+	}
 	return nil
 }
 

@@ -159,11 +159,9 @@ func (e *Engine[R]) find(ctx context.Context, channel string, after bachata.Curs
 	if err := e.enter(ctx); err != nil {
 		return nil, 0, nil, err
 	}
-	if now := e.now(); e.book.Due(channel, now) {
-		if err := e.expire(channel, now, false); err != nil {
-			e.leave()
-			return nil, 0, nil, err
-		}
+	if err := e.expireToRead(channel); err != nil {
+		e.leave()
+		return nil, 0, nil, err
 	}
 	e.advance()
 	found = e.book.Fetch(nil, channel, after, limit, e.visible)
