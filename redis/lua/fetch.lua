@@ -20,7 +20,7 @@ local function take(e)
     if not mine(v) or #v < 3 or #v[3] < 24 then return true end
     text, origin, m = v[1], v[2], v[3]
     seq, size = unp('>I7', m), #text
-  elseif k and #e >= lp + 10 then
+  elseif k and k ~= 'x' and #e >= lp + 10 then
     seq = unp('>I7', e, lp + 4)
     if k == 't' then size = unp('>I4', e, lp + 12) end
   else

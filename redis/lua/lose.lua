@@ -64,7 +64,7 @@ for _, L in ipairs({W, P}) do
       if k == 'm' then
         origin, m = meta(e)
         seq = m and unp('>I7', m)
-      elseif k and #e >= lp + 10 then
+      elseif k and k ~= 'x' and #e >= lp + 10 then
         seq = unp('>I7', e, lp + 4)
       end
       local gap = k == 'g' and seq and {seq, unp('>I4I4I4', e, lp + 11)}

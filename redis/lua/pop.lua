@@ -38,7 +38,7 @@ for _, p in ipairs(found) do
 end
 
 -- What are just the oldest elements of the wait list leave at once; others one by one, in a long list by a mark in
--- their place, which readers pass over.
+-- their place, which readers pass over. It has the number, so that search finds its way.
 local cut = 0
 if oldest == #found then
   local there = {}
@@ -49,13 +49,18 @@ end
 if cut > 0 then
   call('LTRIM', W, 0, -cut - 1)
 else
+  local lens = {[W] = call('LLEN', W), [P] = call('LLEN', P)}
   for _, p in ipairs(found) do
-    local len = call('LLEN', p.list)
+    local len = lens[p.list]
     if len <= 1024 then
       call('LREM', p.list, -1, p.e)
-    else
-      local back, exact = search(p.list, len, p.seq, P, lp)
-      if exact then call('LSET', p.list, -back, '') else call('LREM', p.list, -1, p.e) end
+    else -- places in a long list do not move: what leaves is marked
+      local back = p.back
+      if not back then
+        local upto, exact = search(p.list, len, p.seq, P, lp)
+        back = exact and upto - 1
+      end
+      if back then call('LSET', p.list, -1 - back, P .. '::x' .. pack('>I7', p.seq)) else call('LREM', p.list, -1, p.e) end
       s.t = s.t + 1
     end
   end
@@ -67,13 +72,15 @@ if #unsame > 0 then
 end
 touched[P] = true
 local out = tell()
-if s.t > 0 then -- marks at the old end go
-  local old = call('LRANGE', W, -32, -1)
-  local i = #old
-  while i > 0 and old[i] == '' do i = i - 1 end
-  if i < #old then
-    call('LTRIM', W, 0, -(#old - i) - 1)
-    s.t = s.t - (#old - i)
+if s.t > 0 then -- marks at the old ends go
+  for _, L in ipairs({W, P}) do
+    local old = call('LRANGE', L, -32, -1)
+    local i = #old
+    while i > 0 and sub(old[i], 1, lp + 3) == P .. '::x' do i = i - 1 end
+    if i < #old then
+      call('LTRIM', L, 0, -(#old - i) - 1)
+      s.t = s.t - (#old - i)
+    end
   end
 end
 save()

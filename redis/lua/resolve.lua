@@ -16,7 +16,7 @@ local function place(count)
     if k == 'm' then
       origin, m = meta(e)
       seq = m and unp('>I7', m)
-    elseif k and #e >= lp + 10 then
+    elseif k and k ~= 'x' and #e >= lp + 10 then
       seq = unp('>I7', e, lp + 4)
     end
     if seq then places[seq] = {e = e, k = k, origin = origin, m = m, seq = seq, list = W, back = #tail - i} end
@@ -32,6 +32,7 @@ local function at(seq)
   if not exact then return nil end
   local e = call('LINDEX', list, -back)
   p = {e = e, k = kind(e, P, lp), seq = seq, list = list, back = back - 1}
+  if p.k == 'x' then return nil end
   if p.k == 'm' then p.origin, p.m = meta(e) end
   return p
 end
