@@ -111,6 +111,12 @@ func (q *Queue) removeOut(ctx context.Context, outKey string, part []pending, ma
 			return
 		}
 	}
+	// What is so old that another node's sweep may have read it keeps its markers until they expire: without them that
+	// node would append its receipts again.
+	late := q.now() - outAge.Milliseconds()
+	if slices.ContainsFunc(part, func(p pending) bool { return p.time <= late }) {
+		return
+	}
 	q.client.Do(ctx, q.client.B().Unlink().Key(marks...).Build())
 }
 
