@@ -131,12 +131,12 @@ func (f *forwarder) record(group []inbox.Needed[ref]) error {
 	if err != nil {
 		return f.q.store.malformed(r, err)
 	}
-	f.q.engine.With(func(b *inbox.Book[ref]) {
+	wait := f.q.engine.WithRoom(context.Background(), int(r.size), func(b *inbox.Book[ref]) {
 		if err = f.message(b, group, ops); err == nil {
 			err = f.notices(b, group, ops)
 		}
 	})
-	return err
+	return errors.Join(wait, err)
 }
 
 // message states the message of a record anew, for the inboxes in which it is still pending.
@@ -249,7 +249,7 @@ func (f *forwarder) remembered() error {
 		if f.stopped() {
 			return errStopped
 		}
-		f.q.engine.With(func(b *inbox.Book[ref]) {
+		wait := f.q.engine.WithRoom(context.Background(), int(f.q.recordLimit()), func(b *inbox.Book[ref]) {
 			f.ops.Reset()
 			next := b.Remembered(f.segment, now, at, idsAtOnce, f.q.recordLimit(), &f.ops)
 			if f.ops.Len() > 0 {
@@ -260,7 +260,7 @@ func (f *forwarder) remembered() error {
 			}
 			at = next
 		})
-		if err != nil {
+		if err = errors.Join(wait, err); err != nil {
 			return err
 		}
 	}

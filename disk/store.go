@@ -74,6 +74,12 @@ func (s *store) Write(ops []inbox.Op, urgent bool) (inbox.Place[ref], error) {
 	}, nil
 }
 
+// Ready reports whether the log would take n bytes at once.
+func (s *store) Ready(n int) bool { return s.log.Ready(n) }
+
+// Room waits for that.
+func (s *store) Room(ctx context.Context, n int) error { return s.log.Room(ctx, n) }
+
 // Wait returns once the commit is synced.
 func (s *store) Wait(ctx context.Context, ticket uint64) error {
 	err := s.log.Wait(ctx, seglog.Ticket(ticket))

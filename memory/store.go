@@ -48,6 +48,10 @@ func (store) Write(ops []inbox.Op, urgent bool) (inbox.Place[*stored], error) {
 	return p, nil
 }
 
+func (store) Ready(int) bool { return true }
+
+func (store) Room(context.Context, int) error { return nil }
+
 func (store) Wait(context.Context, uint64) error { return nil }
 
 func (store) Synced() uint64 { return math.MaxUint64 }

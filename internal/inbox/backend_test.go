@@ -38,9 +38,11 @@ func (s *slowStore) Read(f *inbox.Found[int], e *bachata.Envelope) error {
 	return nil
 }
 
-func (s *slowStore) Synced() uint64 { return s.synced }
-func (s *slowStore) Hold() func()   { return func() {} }
-func (s *slowStore) Err() error     { return nil }
+func (s *slowStore) Ready(int) bool                  { return true }
+func (s *slowStore) Room(context.Context, int) error { return nil }
+func (s *slowStore) Synced() uint64                  { return s.synced }
+func (s *slowStore) Hold() func()                    { return func() {} }
+func (s *slowStore) Err() error                      { return nil }
 
 func newEngine(o bachata.QueueOptions, s inbox.Backend[int]) (*inbox.Engine[int], error) {
 	o.SweepEvery = -1

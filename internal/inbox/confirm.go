@@ -80,6 +80,10 @@ func (e *Engine[R]) popSure(ctx context.Context, channel, by string, keys []bach
 	if err := e.enter(ctx); err != nil {
 		return pop{}, err
 	}
+	if err := e.ready(ctx, commitBytes); err != nil {
+		e.leave()
+		return pop{}, err
+	}
 	now := e.now()
 	e.advance()
 	e.book.DecidePop(channel, by, keys, now, e.visible, &e.ops, popped)
@@ -133,7 +137,7 @@ func (e *Engine[R]) CheckDelivered(ctx context.Context, channel string, key bach
 	if err := e.enter(ctx); err != nil {
 		return false, err
 	}
-	if err := e.expireToRead(channel); err != nil {
+	if err := e.expireToRead(ctx, channel); err != nil {
 		e.leave()
 		return false, err
 	}

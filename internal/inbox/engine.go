@@ -19,6 +19,10 @@ type Backend[R comparable] interface {
 	// Write hands the changes of one commit over, and returns where they are kept and the ticket of the commit. It
 	// is called under the engine's lock and does not wait until the commit is safe. Later tickets are larger.
 	Write(ops []Op, urgent bool) (Place[R], error)
+	// Ready reports whether a Write of about n bytes would not wait for the store. Only a Write makes that false.
+	Ready(n int) bool
+	// Room returns once Ready(n) is true, or the error of ctx. It is called without the engine's lock.
+	Room(ctx context.Context, n int) error
 	// Wait returns once the commit of ticket, and all before it, are as safe as the backend promises.
 	Wait(ctx context.Context, ticket uint64) error
 	// Synced returns the last ticket for which Wait would not wait.
@@ -171,6 +175,37 @@ func (e *Engine[R]) enter(ctx context.Context) error {
 	return nil
 }
 
+// commitBytes is about what a commit takes that holds no payload.
+const commitBytes = 8 << 10
+
+// ready waits until the backend takes n bytes at once. Nobody else has to wait for that: the lock is let go meanwhile. It
+// is held when ready is called and when it returns.
+func (e *Engine[R]) ready(ctx context.Context, n int) error {
+	for !e.backend.Ready(n) {
+		e.unlock()
+		err := e.backend.Room(ctx, n)
+		e.mu.Lock()
+		if err != nil {
+			return err
+		}
+		if e.closed {
+			return bachata.ErrQueueClosed
+		}
+	}
+	return nil
+}
+
+// WithRoom is With for a do that writes n bytes.
+func (e *Engine[R]) WithRoom(ctx context.Context, n int, do func(b *Book[R])) error {
+	e.mu.Lock()
+	defer e.unlock()
+	if err := e.ready(ctx, n); err != nil {
+		return err
+	}
+	do(e.book)
+	return nil
+}
+
 // leave gives the lock back and returns what must be woken once the ticket is safe.
 func (e *Engine[R]) leave() (ticket uint64, woken []string) {
 	ticket, woken = e.last, e.woken
@@ -238,8 +273,11 @@ func (e *Engine[R]) trim(now int64) {
 }
 
 // expire takes care of what has grown too old in the inbox of channel.
-func (e *Engine[R]) expire(channel string, now int64, all bool) error {
+func (e *Engine[R]) expire(ctx context.Context, channel string, now int64, all bool) error {
 	for more := true; more; {
+		if err := e.ready(ctx, commitBytes); err != nil {
+			return err
+		}
 		e.ops.Reset()
 		more = e.book.DecideExpire(channel, now, all, &e.ops)
 		if err := e.commit(now, true); err != nil {
@@ -253,15 +291,16 @@ func (e *Engine[R]) expire(channel string, now int64, all bool) error {
 
 // expireToRead is expire for who only reads. If a store that works can't take it now, what has expired stays for a
 // while: a disk without a byte left can still be read.
-func (e *Engine[R]) expireToRead(channel string) error {
+func (e *Engine[R]) expireToRead(ctx context.Context, channel string) error {
 	now := e.now()
 	if !e.book.Due(channel, now) {
 		return nil
 	}
-	if err := e.expire(channel, now, false); err != nil {
-		return e.backend.Err()
+	err := e.expire(ctx, channel, now, false)
+	if err == nil || ctx.Err() != nil || errors.Is(err, bachata.ErrQueueClosed) {
+		return err
 	}
-	return nil
+	return e.backend.Err()
 }
 
 // settle waits for ticket and wakes afterwards, also if ctx ends before.

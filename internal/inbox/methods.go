@@ -23,7 +23,10 @@ func (e *Engine[R]) Put(ctx context.Context, items []bachata.Item) ([]bachata.Pu
 	wait := false
 	for i, m := range messages {
 		m.Time = now
-		if failed = e.put(m, items[i].Channels, now, results[i]); failed != nil {
+		if failed = e.ready(ctx, m.Size+commitBytes); failed == nil {
+			failed = e.put(ctx, m, items[i].Channels, now, results[i])
+		}
+		if failed != nil {
 			clear(results[i])
 			messages = messages[:i]
 			break
@@ -68,10 +71,10 @@ func newResults(items []bachata.Item) []bachata.PutResult {
 }
 
 // put stores one message, under the lock.
-func (e *Engine[R]) put(m *Message, channels []string, now int64, res bachata.PutResult) error {
+func (e *Engine[R]) put(ctx context.Context, m *Message, channels []string, now int64, res bachata.PutResult) error {
 	for _, channel := range channels {
 		if e.book.Due(channel, now) {
-			if err := e.expire(channel, now, false); err != nil {
+			if err := e.expire(ctx, channel, now, false); err != nil {
 				return err
 			}
 		}
@@ -159,7 +162,7 @@ func (e *Engine[R]) find(ctx context.Context, channel string, after bachata.Curs
 	if err := e.enter(ctx); err != nil {
 		return nil, 0, nil, err
 	}
-	if err := e.expireToRead(channel); err != nil {
+	if err := e.expireToRead(ctx, channel); err != nil {
 		e.leave()
 		return nil, 0, nil, err
 	}
@@ -199,6 +202,10 @@ func (e *Engine[R]) read(found []Found[R]) ([]bachata.Envelope, error) {
 // end with the caller's context: what is removed must reach somebody.
 func (e *Engine[R]) take(channel string, found []Found[R], list []bachata.Envelope) ([]bachata.Envelope, error) {
 	if err := e.enter(context.Background()); err != nil {
+		return nil, err
+	}
+	if err := e.ready(context.Background(), commitBytes); err != nil {
+		e.leave()
 		return nil, err
 	}
 	left := e.book.DecideTake(channel, found, &e.ops)

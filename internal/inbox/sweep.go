@@ -47,7 +47,7 @@ func (e *Engine[R]) sweep(channels []string) bool {
 	now := e.now()
 	failed := false
 	for _, channel := range channels {
-		failed = e.expire(channel, now, true) != nil || failed
+		failed = e.expire(context.Background(), channel, now, true) != nil || failed
 	}
 	ticket, woken := e.leave()
 	if len(woken) > 0 && e.backend.Wait(context.Background(), ticket) == nil {

@@ -26,6 +26,48 @@ func (l *Log) Append(rec []byte, urgent bool) (Pos, Ticket, error) {
 	return pos, Ticket(l.current.number), nil
 }
 
+// Ready reports whether an Append of n bytes, urgent or not, would come back at once: with a place, or with the error that
+// says why there is none. Only Append and AppendAll make it false again, and a few megabytes of them do not wait yet,
+// unless the next segment is missing.
+func (l *Log) Ready(n int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ready(n)
+}
+
+// Room returns once Ready(n) is true, or the error of ctx if that ends before.
+func (l *Log) Room(ctx context.Context, n int) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ready(n) {
+		return nil
+	}
+	stop := context.AfterFunc(ctx, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.room.Broadcast()
+	})
+	defer stop()
+	for !l.ready(n) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		l.room.Wait()
+	}
+	return nil
+}
+
+func (l *Log) ready(n int) bool {
+	need := recordBytes(n) + batchHeaderBytes
+	switch {
+	case l.refusal() != nil || need > l.maxBody():
+		return true
+	case l.next-l.synced.Load() > pendingBatches/2 || l.waiting > pendingBytes/2: // before Append itself waits
+		return false
+	}
+	return l.spare != nil || l.full != nil || l.free()-need >= l.reserve()
+}
+
 // AppendAll is Append for several records that are recovered together or not at all. The places go into pos, which is
 // nil or at least as long as recs.
 func (l *Log) AppendAll(recs [][]byte, urgent bool, pos []Pos) (Ticket, error) {
