@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"flag"
 	"os"
 	"testing"
 
@@ -10,6 +11,10 @@ import (
 func TestMain(m *testing.M) {
 	if address := os.Getenv(nodeEnv); address != "" {
 		os.Exit(runNode(address))
+	}
+	// Each seed is a store on a real server, twice: fewer than for a queue in memory, unless the command line says more.
+	if err := flag.Set("queuetest.seeds", "40"); err != nil {
+		panic(err)
 	}
 	goleak.VerifyTestMain(m)
 }

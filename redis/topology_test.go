@@ -29,8 +29,8 @@ func TestSentinelFailover(t *testing.T) {
 	// replica follows again.
 	r.Primary.Kill()
 	redistest.Eventually(t, "fail over", func() error {
-		if role := r.Replica.Do("ROLE"); !strings.HasPrefix(role, "master") {
-			return fmt.Errorf("the replica is %s", role)
+		if role, err := r.Replica.Try("ROLE"); err != nil || !strings.HasPrefix(role, "master") {
+			return fmt.Errorf("the replica is %s, %w", role, err)
 		}
 		return nil
 	})

@@ -9,7 +9,7 @@ local raw = call('GET', KEYS[2])
 if not raw or #raw ~= 42 then return 0 end
 local n, h, m, b, r, due, t, x, g = struct.unpack('>I7I7I4I5I4I6I3I3I3', raw)
 local now, count, bytes = tonumber(ARGV[1]), #KEYS - 2, tonumber(ARGV[2])
-if due == 0 or due <= now or m + count > MESSAGES or b + bytes > BYTES then return 0 end
+if due <= now or due > now + AGE or m + count > MESSAGES or b + bytes > BYTES then return 0 end
 local old
 if count == 1 then
   local k = sub(ARGV[3], 7)
