@@ -42,7 +42,7 @@ func TestDiskFull(t *testing.T) {
 
 	expectHealth(t, server, http.StatusOK)
 	fill(ctx, t, anna, 60_000, "bob", "carl")
-	fill(ctx, t, dora, 100, "bob", "carl")
+	fill(ctx, t, dora, 4_000, "bob", "carl") // what is too small for a large one
 	expectHealth(t, server, http.StatusServiceUnavailable)
 	for range 3 {
 		if err := server.Kill(); err != nil {
