@@ -26,7 +26,6 @@ type load struct {
 	senders sync.WaitGroup
 	readers sync.WaitGroup
 	done    chan struct{} // closed when the readers may end
-	limit   int           // of messages a sender, 0: until stop
 
 	mu       sync.Mutex
 	accepted map[string]int    // by channel: ids below were accepted

@@ -158,7 +158,6 @@ func (q *Queue) makeReady(ctx context.Context, wanting rueidis.RedisMessage) err
 type putCall struct {
 	keys, args []string
 	lists      map[string]string // by channel: the index of its list in keys
-	payload    int
 }
 
 func (c *putCall) build(q *Queue, items []bachata.Item) {

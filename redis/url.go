@@ -39,7 +39,7 @@ func ParseURL(text string, getenv func(name string) string) (Options, error) {
 	var o Options
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok {
-		return o, errors.New("redis: the URL has no scheme, must be redis://...")
+		return o, errors.New("redis: the URL has no scheme: it begins with redis:// or rediss://")
 	}
 	encrypted := false
 	switch scheme {
