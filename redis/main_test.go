@@ -16,6 +16,8 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("queuetest.seeds", "40"); err != nil {
 		panic(err)
 	}
-	// The client of a cluster has a goroutine that sleeps out its second when it is closed.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"))
+	// The client of a cluster has goroutines that sleep out their second, and their five, when it is closed.
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"),
+		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"))
 }
