@@ -35,6 +35,8 @@ func TestSentinelFailover(t *testing.T) {
 		return nil
 	})
 	r.Primary.Restart()
+	// Sentinel would make it a replica too, but only after some ten seconds.
+	r.Primary.Do("REPLICAOF", "127.0.0.1", strconv.Itoa(r.Replica.Port()))
 	l.grows(100)
 	l.finish()
 }
