@@ -31,6 +31,7 @@ type load struct {
 	mu       sync.Mutex
 	accepted map[string]int    // by channel: ids below were accepted
 	refused  int               // puts
+	last     error             // why the last put was refused
 	risk     map[string][]int  // by channel: ids that the server may have lost, as its level says
 	got      map[string][]int  // by channel: ids in the order in which they were popped first
 	receipts map[string]string // "channel id": who confirmed
@@ -84,6 +85,7 @@ func (l *load) send(q *redis.Queue, channel string) {
 			}
 			l.mu.Lock()
 			l.refused++
+			l.last = err
 			l.mu.Unlock()
 			if l.stopped.Load() {
 				return
@@ -189,7 +191,9 @@ func (l *load) grows(n int) {
 	before := l.count()
 	redistest.Eventually(l.t, "load goes on", func() error {
 		if got := l.count() - before; got < n {
-			return fmt.Errorf("%d of %d messages accepted, %v", got, n, l.problems)
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return fmt.Errorf("%d of %d messages accepted, %v, last refused: %w", got, n, l.problems, l.last)
 		}
 		return nil
 	})
