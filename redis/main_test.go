@@ -16,7 +16,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("queuetest.seeds", "40"); err != nil {
 		panic(err)
 	}
-	// When it is closed, the client of a cluster has goroutines that sleep out their seconds (5 at most) and end.
+	// The client of a cluster has goroutines that sleep out their second, and their five, when it is closed.
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"),
 		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"))

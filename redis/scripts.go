@@ -39,7 +39,7 @@ func newScripts(k keyspace, l inbox.Limits, shared bool) scripts {
 		put:         script("core", "tell", "age", "put"),
 		putOne:      script("put_one"),
 		fetch:       script("fetch_fast", "core", "entry", "fetch"),
-		pop:         script("pop_single", "pop_fast", "core", "entry", "tell", "resolve", "pop"),
+		pop:         script("pop_fast", "core", "entry", "tell", "resolve", "pop"),
 		check:       script("core", "entry", "resolve", "check"),
 		lose:        script("core", "entry", "tell", "lose"),
 		age:         script("core", "age", "age_idle"),
@@ -83,8 +83,10 @@ func constants(k keyspace, l inbox.Limits, shared bool) string {
 	set("WINDOW", l.Window)
 	set("DROP", l.DropOldest)
 	set("NET", l.Age+day)
+	set("LIFE", (max(l.Age, l.ReceiptAge)+day)/1000)
 	// Lua spells a number anew for every command, which costs 0.3 µs.
 	set("NETS", quote(strconv.FormatInt(l.Age+day, 10)))
+	set("LIFES", quote(strconv.FormatInt((max(l.Age, l.ReceiptAge)+day)/1000, 10)))
 	if k.cluster {
 		set("CAP", max(l.Cap/64, minBucketCap))
 		b.WriteString("local LEAD = string.sub(KEYS[1], 1, (string.find(KEYS[1], '}', PREFIX + 1, true)))\n")

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
-
-	"github.com/bachata-go/bachata"
 )
 
 // expireAtOnce is how many inboxes are looked through in one go.
@@ -127,9 +125,6 @@ func (q *Queue) noteForgot(at int64) {
 			return
 		}
 		if q.forgot.CompareAndSwap(old, at) {
-			if c := q.options.Counters; c != nil {
-				c.Add(bachata.CountDedupeShortened, 1)
-			}
 			if before := q.now() - old; old == 0 || before >= q.limits.Window {
 				q.log.Warn("redis: the cap on remembered ids is reached, the dedupe window is shorter",
 					"cap", q.limits.Cap, "window", q.window())
