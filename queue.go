@@ -94,6 +94,8 @@ type Info struct {
 	Durable bool
 	// Atomic is true if an item is committed to all its channels at once.
 	Atomic bool
+	// Immediate is true if Put, Fetch and PopDelivered never wait for anything but each other: for no disk and no server.
+	Immediate bool
 	// Dedupe is the window within which a resent id is recognized at this moment; it shrinks when the cap on
 	// remembered ids is reached. Zero in simple mode.
 	Dedupe time.Duration
@@ -219,6 +221,9 @@ type Popped struct {
 type Wake struct {
 	Prev     Cursor
 	Envelope *Envelope
+	// Cause is the context that was given to the Put or PopDelivered that this comes of, if that call itself calls wake
+	// before it returns; else nil. The caller may know by it what it has to do afterwards.
+	Cause context.Context
 }
 
 // A Publisher is a Queue that also carries what is not stored to all nodes. Optional.

@@ -79,7 +79,7 @@ func (q *Queue) CheckDelivered(ctx context.Context, channel string, key bachata.
 
 // Info is bachata.Queue's.
 func (q *Queue) Info() bachata.Info {
-	info := bachata.Info{Name: "memory", Level: "kept in memory: lost when this process ends", Atomic: true}
+	info := bachata.Info{Name: "memory", Level: "kept in memory: lost when this process ends", Atomic: true, Immediate: true}
 	if q.err != nil {
 		return info
 	}

@@ -34,7 +34,7 @@ func (e *Engine[R]) PopDelivered(ctx context.Context, channel, by string, keys [
 		}
 		return popped, failed
 	}
-	err := e.settle(ctx, ticket, func() { e.wake(woken) })
+	err := e.settle(ctx, ticket, func(cause context.Context) { e.wake(cause, woken) })
 	return popped, errors.Join(failed, err)
 }
 
@@ -153,7 +153,7 @@ func (e *Engine[R]) CheckDelivered(ctx context.Context, channel string, key bach
 		return false, e.backend.Err()
 	}
 	// "Gone" must not be said of what a crash would bring back.
-	if err := e.settle(ctx, ticket, func() { e.wake(woken) }); err != nil || failed != nil {
+	if err := e.settle(ctx, ticket, func(cause context.Context) { e.wake(cause, woken) }); err != nil || failed != nil {
 		return false, errors.Join(failed, err)
 	}
 	return !waits, nil

@@ -213,17 +213,18 @@ func (e *Engine[R]) leave() (ticket uint64, woken []string) {
 	return ticket, woken
 }
 
-// settle waits for ticket and wakes afterwards, also if ctx ends before.
-func (e *Engine[R]) settle(ctx context.Context, ticket uint64, wake func()) error {
+// settle waits for ticket and wakes afterwards, also if ctx ends before. wake is given ctx if settle waits for it.
+func (e *Engine[R]) settle(ctx context.Context, ticket uint64, wake func(cause context.Context)) error {
 	err := e.backend.Wait(ctx, ticket)
 	if err == nil {
-		wake()
+		wake(ctx)
 		return nil
 	}
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		e.later(func() {
 			if e.backend.Wait(context.Background(), ticket) == nil {
-				wake()
+				var nobody context.Context
+				wake(nobody)
 			}
 		})
 	}
@@ -239,8 +240,15 @@ func (e *Engine[R]) later(work func()) {
 	}
 }
 
-func (e *Engine[R]) wake(channels []string) {
+// wakeUncaused wakes who watches channels when no call waits for it.
+func (e *Engine[R]) wakeUncaused(channels []string) {
+	var nobody context.Context
+	e.wake(nobody, channels)
+}
+
+// wake wakes who watches channels; cause is the context of the call that is the reason, if that call waits for it.
+func (e *Engine[R]) wake(cause context.Context, channels []string) {
 	for _, channel := range channels {
-		e.watchers.Wake(channel, func() bachata.Wake { return bachata.Wake{} })
+		e.watchers.Wake(channel, func() bachata.Wake { return bachata.Wake{Cause: cause} })
 	}
 }

@@ -37,15 +37,15 @@ func (e *Engine[R]) Put(ctx context.Context, items []bachata.Item) ([]bachata.Pu
 	}
 	ticket, woken := e.leave()
 	if failed != nil && len(messages) == 0 {
-		e.wake(woken)
+		e.wakeUncaused(woken)
 		return results, failed
 	}
 	if !wait {
 		ticket = 0
 	}
-	err := e.settle(ctx, ticket, func() {
-		e.wakeStored(messages)
-		e.wake(woken)
+	err := e.settle(ctx, ticket, func(cause context.Context) {
+		e.wakeStored(cause, messages)
+		e.wake(cause, woken)
 	})
 	if err != nil {
 		for _, r := range results {
@@ -107,7 +107,7 @@ func (e *Engine[R]) put(ctx context.Context, m *Message, channels []string, now 
 }
 
 // wakeStored wakes who watches an inbox that took one of messages.
-func (e *Engine[R]) wakeStored(messages []*Message) {
+func (e *Engine[R]) wakeStored(cause context.Context, messages []*Message) {
 	if !e.watchers.Any() {
 		return
 	}
@@ -118,7 +118,7 @@ func (e *Engine[R]) wakeStored(messages []*Message) {
 				continue
 			}
 			e.watchers.Wake(t.Channel, func() bachata.Wake {
-				return bachata.Wake{Prev: bachata.Cursor(t.Prev), Envelope: &bachata.Envelope{
+				return bachata.Wake{Cause: cause, Prev: bachata.Cursor(t.Prev), Envelope: &bachata.Envelope{
 					Cursor:  bachata.Cursor(t.Seq),
 					ID:      m.ID,
 					From:    m.From,
@@ -143,7 +143,7 @@ func (e *Engine[R]) Fetch(ctx context.Context, channel string, after bachata.Cur
 	}
 	// What was found is what is returned, once it is safe: then it can also be read. Looking again afterwards would
 	// have no end in an inbox that loses messages all the time.
-	if err := e.settle(ctx, ticket, func() { e.wake(woken) }); err != nil {
+	if err := e.settle(ctx, ticket, func(context.Context) { e.wakeUncaused(woken) }); err != nil {
 		return nil, err
 	}
 	list, err := e.read(found)

@@ -51,7 +51,7 @@ func (e *Engine[R]) sweep(channels []string) bool {
 	}
 	ticket, woken := e.leave()
 	if len(woken) > 0 && e.backend.Wait(context.Background(), ticket) == nil {
-		e.wake(woken)
+		e.wakeUncaused(woken)
 	}
 	return !failed
 }
