@@ -102,7 +102,7 @@ func (q *Queue) connect(ctx context.Context) error {
 	}
 	client, err := rueidis.NewClient(option)
 	if err != nil {
-		return fmt.Errorf("redis: connect to %s: %w", strings.Join(o.Addresses, ", "), err)
+		return fmt.Errorf("redis: connect to %s: %w", strings.Join(o.Addresses, ", "), withoutArgs(err))
 	}
 	q.client = client
 	q.keys = keyspace{prefix: o.Prefix, cluster: client.Mode() == rueidis.ClientModeCluster}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/bachata-go/bachata/redis"
 )
 
 // envPrefix starts the name of each variable that stands for a flag: BACHATA_MAX_MESSAGE for --max-message.
@@ -29,8 +31,10 @@ type options struct {
 	inboxBytes    int
 	inboxAge      time.Duration
 
-	redisPassword     string
-	redisPasswordFile string
+	redisPassword        string
+	redisPasswordFile    string
+	sentinelPassword     string
+	sentinelPasswordFile string
 
 	maxMessage     int
 	windowMessages int
@@ -60,7 +64,7 @@ type queueSpec struct {
 // String returns the spec as --queue takes it, with *** for a password.
 func (q queueSpec) String() string {
 	if q.kind == "redis" {
-		return redactURL(q.at)
+		return redis.RedactURL(q.at)
 	}
 	return q.kind + ":" + q.at
 }

@@ -44,12 +44,12 @@ func (o options) comparable() any {
 		queue               queueSpec
 		dedupe, age         time.Duration
 		numbers             [5]int
-		redis               [2]string
+		redis               [4]string
 		log                 logSpec
 	}
 	return plain{o.listen, o.jwtSecretFile, o.jwtPublicKeyFile, o.openChannels, o.allowAnyone, o.simple, o.queue, o.dedupe,
 		o.inboxAge, [5]int{o.inboxMessages, o.inboxBytes, o.maxMessage, o.windowMessages, o.windowBytes},
-		[2]string{o.redisPassword, o.redisPasswordFile}, o.log}
+		[4]string{o.redisPassword, o.redisPasswordFile, o.sentinelPassword, o.sentinelPasswordFile}, o.log}
 }
 
 func TestParseOptionsFromFlagsAndVariables(t *testing.T) {
@@ -80,6 +80,10 @@ func TestParseOptionsFromFlagsAndVariables(t *testing.T) {
 		{"a password of the environment that is not needed", nil, []string{"BACHATA_REDIS_PASSWORD=p"}, func(o *options) { o.redisPassword = "p" }},
 		{"a password in a file", []string{"--queue", "redis://h", "--redis-password-file", "f"}, nil,
 			func(o *options) { o.queue, o.redisPasswordFile = queueSpec{"redis", "redis://h"}, "f" }},
+		{"passwords of Sentinels", []string{"--queue", "redis://h?sentinel=m", "--redis-sentinel-password-file", "f"}, []string{"BACHATA_REDIS_PASSWORD=p"},
+			func(o *options) {
+				o.queue, o.redisPassword, o.sentinelPasswordFile = queueSpec{"redis", "redis://h?sentinel=m"}, "p", "f"
+			}},
 		{"JSON log", []string{"--log", "warn,json"}, nil, func(o *options) { o.log = logSpec{level: slog.LevelWarn, json: true} }},
 		{"no log", []string{"--log", "off"}, nil, func(o *options) { o.log = logSpec{off: true} }},
 		{"others may come in with tokens", []string{"--listen", "0.0.0.0:80", "--jwt-secret-file", "s"}, nil,
@@ -129,15 +133,24 @@ func TestParseOptionsNamesWhatIsWrong(t *testing.T) {
 		{"port", []string{"--listen", "localhost:99999"}, nil, []string{"--listen", "65535"}},
 		{"queue", []string{"--queue", "kafka://x"}, nil, []string{"--queue", `"kafka://x"`, "disk:DIR", "redis://HOST:PORT"}},
 		{"Redis without slashes", []string{"--queue", "redis:h"}, nil, []string{"--queue", "redis://HOST:PORT"}},
-		{"Redis with an unknown option", []string{"--queue", "redis://:horse@h?wat=2"}, nil, []string{"--queue", "redis://***@h?wat=2", `"wat"`}},
-		{"Redis with a bad database", nil, []string{"BACHATA_QUEUE=redis://:horse@h/one"}, []string{"BACHATA_QUEUE", "redis://***@h/one", "database"}},
+		{"Redis with an unknown option", []string{"--queue", "redis://:horse@h?wait=1&wat=2"}, nil, []string{"--queue", "redis://***@h?wait=1&***", "option 2", "wait_timeout"}},
+		{"Redis with a bad database", nil, []string{"BACHATA_QUEUE=redis://:horse@h/one"}, []string{"BACHATA_QUEUE", "redis://***@h/***", "database"}},
 		{"a password whose host is forgotten", []string{"--queue", "redis://anna:horse"}, nil, []string{"--queue", `"redis://***"`, "USER:PASSWORD@HOST"}},
-		{"a password with a slash", []string{"--queue", "redis://anna:sec/horse@h/x"}, nil, []string{"--queue", `"redis://***@h/x"`}},
+		{"a password with a slash", []string{"--queue", "redis://anna:sec/horse@h/x"}, nil, []string{"--queue", `"redis://***@h/***"`}},
 		{"a password in a mistyped URL", []string{"--queue", "redi://anna:horse@h"}, nil, []string{"--queue", `"redi://***@h"`}},
 		{"a password without a Redis", []string{"--redis-password-file", "f"}, nil, []string{"--redis-password-file", "disk:bachata-data", "redis://"}},
 		{"two passwords", []string{"--queue", "redis://h", "--redis-password-file", "f"}, []string{"BACHATA_REDIS_PASSWORD=horse"},
 			[]string{"BACHATA_REDIS_PASSWORD", "--redis-password-file", "once"}},
 		{"a second password", []string{"--queue", "redis://:horse@h", "--redis-password-file", "f"}, nil, []string{"--redis-password-file", "--queue", "once"}},
+		{"a password with a question mark", []string{"--queue", "redis://anna:ho?horse@h"}, nil, []string{`"redis://***"`, "%3F"}},
+		{"a password in the query", []string{"--queue", "redis://h?password=horse"}, nil, []string{`"redis://h?***"`, "password_file"}},
+		{"the Sentinels' password in the query", []string{"--queue", "redis://h?sentinel=m&sentinel_password=horse&wait=x"}, nil,
+			[]string{`"redis://h?sentinel=m&sentinel_password=***&wait=x"`, "option wait"}},
+		{"the Sentinels' password without any", []string{"--queue", "redis://h", "--redis-sentinel-password-file", "f"}, nil,
+			[]string{"--redis-sentinel-password-file", "sentinel=MASTER"}},
+		{"two passwords of the Sentinels", []string{"--queue", "redis://h?sentinel=m", "--redis-sentinel-password-file", "f"},
+			[]string{"BACHATA_REDIS_SENTINEL_PASSWORD=horse"}, []string{"BACHATA_REDIS_SENTINEL_PASSWORD", "--redis-sentinel-password-file", "once"}},
+		{"shared on a cluster", []string{"--queue", "redis://a,b?shared=1"}, nil, []string{"--queue", "shared=1", "one host"}},
 		{"a password on the command line", []string{"--redis-password", "horse"}, nil, []string{"--redis-password", "BACHATA_REDIS_PASSWORD"}},
 		{"queue without a folder", []string{"--queue", "disk:"}, nil, []string{"--queue", "disk:DIR"}},
 		{"truth", nil, []string{"BACHATA_SIMPLE=perhaps"}, []string{"BACHATA_SIMPLE", `"perhaps"`}},

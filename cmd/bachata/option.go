@@ -41,10 +41,12 @@ type section struct {
 	options []option
 }
 
-const redisNote = "--queue redis://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]...][/DB][?NAME=VALUE&...] names a server; " +
-	"several hosts are a cluster, or the Sentinels of sentinel=MASTER; rediss:// is with TLS, and ca=FILE names whom to trust. " +
-	"Also: prefix=TEXT of all keys, wait=N replicas before anything is accepted, wait_timeout=2s, timeout=5s, " +
-	"shared=1 beside nodes of the original of 2015. How safe it is depends on the server: the start says what \"accepted\" means."
+const redisNote = "--queue redis://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]...][/DB][?NAME=VALUE&...] names a server; " +
+	"several hosts are a cluster, or the Sentinels of sentinel=MASTER. rediss:// is with TLS: ca=FILE names whom to trust, " +
+	"cert=FILE and key=FILE what to show, server_name=NAME what to expect. Also: prefix=TEXT of all keys, wait=N replicas before " +
+	"anything is accepted, wait_timeout=2s, timeout=5s, sentinel_user=NAME, shared=1 beside nodes of the original of 2015. " +
+	"A % or @ in a name or password is %25 or %40. How safe it is depends on the server: the start says what \"accepted\" means. " +
+	"All of it: docs/redis.md."
 
 // serveSections is the one list of options: parsing, help and tests are made from it.
 func serveSections() []section {
@@ -63,7 +65,7 @@ func serveSections() []section {
 				help: "Ask for a token signed with the private half of this PEM key, by RS256 (RSA key) or EdDSA (Ed25519 key)."},
 		}},
 		{"Where messages are kept", "", []option{
-			{name: "queue", arg: "QUEUE", def: "disk:bachata-data", set: setQueue, redact: redactURL,
+			{name: "queue", arg: "QUEUE", def: "disk:bachata-data", set: setQueue, redact: redactQueue,
 				help: "\"disk:DIR\" keeps messages in a folder, \"memory:\" until the server ends, \"redis://HOST:PORT\" on a Redis or Valkey that many servers may share (below)."},
 			{name: "simple", boolean: true, def: "off", set: yesOrNo(func(o *options) *bool { return &o.simple }),
 				help: "Hand each message out once: no receipts, and no recognizing of messages sent twice."},
@@ -81,6 +83,10 @@ func serveSections() []section {
 				help: "The server's password. The URL may hold it too, but others on the machine can see a command line."},
 			{name: "redis-password-file", arg: "FILE", set: setFile(func(o *options) *string { return &o.redisPasswordFile }),
 				help: "Read the server's password from this file; a line end after it is left off."},
+			{name: "redis-sentinel-password", arg: "PASSWORD", variable: true, set: setSentinelPassword, redact: func(string) string { return "***" },
+				help: "The password of the Sentinels, if they have one of their own."},
+			{name: "redis-sentinel-password-file", arg: "FILE", set: setFile(func(o *options) *string { return &o.sentinelPasswordFile }),
+				help: "Read it from this file."},
 		}},
 		{"Limits of one connection", "", []option{
 			{name: "max-message", arg: "SIZE", def: "64KiB", help: "Largest message.",

@@ -20,9 +20,6 @@ var redisSchemes = []string{"redis", "rediss", "valkey", "valkeys"}
 
 // setRedis checks the URL of a Redis.
 func setRedis(o *options, text string) error {
-	if strings.Contains(redactURL(text), "***") && !strings.Contains(text, "@") {
-		return errors.New("has a host with a port that is no number: write redis://HOST:PORT, or redis://USER:PASSWORD@HOST:PORT")
-	}
 	if _, err := redis.ParseURL(text, nil); err != nil {
 		return fmt.Errorf("can't be used: %w", err)
 	}
@@ -30,28 +27,12 @@ func setRedis(o *options, text string) error {
 	return nil
 }
 
-// redactURL makes a URL fit to be seen: with *** for what is, or may be meant as, a user or a password. The text need
-// not be a URL that can be used.
-func redactURL(text string) string {
-	scheme, rest, ok := strings.Cut(text, "://")
-	if ok {
-		scheme += "://"
-	} else {
-		scheme, rest = "", text
+// redactQueue makes the name of a queue fit to be seen: what is neither of the others may be meant as the URL of a Redis.
+func redactQueue(text string) string {
+	if kind, _, _ := strings.Cut(text, ":"); kind == "memory" || kind == "disk" {
+		return text
 	}
-	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
-		return scheme + "***" + rest[at:]
-	}
-	// Perhaps the @HOST was forgotten, and the port is a password.
-	hosts, _, _ := strings.Cut(rest, "?")
-	hosts, _, _ = strings.Cut(hosts, "/")
-	for _, host := range strings.Split(hosts, ",") {
-		i := strings.LastIndexByte(host, ':')
-		if address := strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]"); i >= 0 && !address && strings.Trim(host[i+1:], "0123456789") != "" {
-			return scheme + "***"
-		}
-	}
-	return text
+	return redis.RedactURL(text)
 }
 
 func setRedisPassword(o *options, text string) error {
@@ -59,38 +40,74 @@ func setRedisPassword(o *options, text string) error {
 	return nil
 }
 
-// checkRedis finds a password that has no use.
+func setSentinelPassword(o *options, text string) error {
+	o.sentinelPassword = text
+	return nil
+}
+
+// checkRedis finds passwords that have no use, or are given twice.
 func (o *options) checkRedis() error {
-	source := o.sources["redis-password-file"]
-	switch {
-	case source == "":
-		return nil
-	case o.queue.kind != "redis":
-		return usagef("%s: the queue is %s, which has no password: leave it out, or name a Redis with --queue redis://HOST:PORT", source, o.queue)
-	case o.redisPassword != "":
-		return usagef("%s and %s: give the password once", o.sources["redis-password"], source)
+	var r redis.Options
+	if o.queue.kind == "redis" {
+		r, _ = redis.ParseURL(o.queue.at, nil) // which setRedis could read
 	}
-	if r, err := redis.ParseURL(o.queue.at, nil); err == nil && r.Password != "" {
-		return usagef("%s: %s names a password already: give it once", source, o.sources["queue"])
+	for _, p := range []struct {
+		option   string // the name of its variable; the file has -file behind it
+		variable string
+		inURL    string
+		useless  string
+	}{
+		{"redis-password", o.redisPassword, r.Password, ""},
+		{"redis-sentinel-password", o.sentinelPassword, r.SentinelPassword, "without sentinel=MASTER"},
+	} {
+		source := o.sources[p.option+"-file"]
+		switch {
+		case source == "":
+			continue
+		case o.queue.kind != "redis":
+			return usagef("%s: the queue is %s, which has no password: leave it out, or name a Redis with --queue redis://HOST:PORT", source, o.queue)
+		case p.useless != "" && r.Sentinel == "":
+			return usagef("%s: %s is %s: leave the file out, or name the master in the URL", source, o.sources["queue"], p.useless)
+		case p.variable != "":
+			return usagef("%s and %s: give the password once", o.sources[p.option], source)
+		case p.inURL != "":
+			return usagef("%s: %s names a password already: give it once", source, o.sources["queue"])
+		}
 	}
 	return nil
 }
 
 // redisOptions makes the options of a Redis queue, and reads the files that they name.
 func redisOptions(o *options, common bachata.QueueOptions) (redis.Options, error) {
-	r, err := redis.ParseURL(o.queue.at, func(string) string { return o.redisPassword })
+	r, err := redis.ParseURL(o.queue.at, func(name string) string {
+		switch name {
+		case redis.PasswordEnv:
+			return o.redisPassword
+		case redis.SentinelPasswordEnv:
+			return o.sentinelPassword
+		}
+		return ""
+	})
 	if err != nil {
 		return r, &optionError{o.sources["queue"], o.queue.String(), err}
 	}
 	common.Simple = common.Simple || r.Simple
 	r.QueueOptions = common
-	r.Cluster = r.Cluster || len(r.Addresses) > 1 && r.Sentinel == ""
-	if o.redisPasswordFile != "" {
-		password, err := readKey(o.redisPasswordFile, parsePassword)
-		if err != nil {
-			return r, &optionError{o.sources["redis-password-file"], o.redisPasswordFile, err}
+	for _, f := range []struct {
+		option, file string
+		password     *string
+	}{
+		{"redis-password-file", o.redisPasswordFile, &r.Password},
+		{"redis-sentinel-password-file", o.sentinelPasswordFile, &r.SentinelPassword},
+	} {
+		if f.file == "" {
+			continue
 		}
-		r.Password = password.(string)
+		password, err := readKey(f.file, parsePassword)
+		if err != nil {
+			return r, &optionError{o.sources[f.option], f.file, err}
+		}
+		*f.password = password.(string)
 	}
 	return r, nil
 }
@@ -162,8 +179,8 @@ func redisAdvice(r *redis.Options, err error) string {
 		return "the server's certificate is for another host: name the host as in the certificate"
 	case noTLS:
 		return "the server does not speak TLS on this port: write redis:// or another port"
-	case says("certificate required", "bad certificate"):
-		return "the server asks for a certificate of ours, which is not supported: set \"tls-auth-clients no\" there"
+	case says("certificate required", "bad certificate", "unknown certificate authority"):
+		return "the server asks for a certificate of ours, or does not trust the one it was shown: name it with cert=FILE and key=FILE in the URL"
 	case r.Sentinel != "" && says("redis nil message", "No such master"):
 		return fmt.Sprintf("the Sentinels know no master %q: check sentinel=NAME", r.Sentinel)
 	case says("EOF", "connection reset", "broken pipe") && r.TLS == nil:
