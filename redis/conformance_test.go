@@ -17,18 +17,26 @@ var stores atomic.Int64
 
 func prefix() string { return fmt.Sprint("t", stores.Add(1), ".") }
 
-// backend makes stores on one server, each behind a proxy and with a prefix of its own.
-func backend(name string, addresses func(t testing.TB) []string, change func(o *redis.Options)) queuetest.Backend {
+// backend makes stores on one server, each behind a proxy of its own, or on a cluster; each has a prefix of its own.
+func backend(name string, addresses ...string) queuetest.Backend {
 	return queuetest.Backend{
 		Name: name,
 		New: func(t testing.TB, common bachata.QueueOptions) *queuetest.Store {
-			o := redis.Options{QueueOptions: common, Addresses: addresses(t), Prefix: prefix()}
-			if change != nil {
-				change(&o)
+			o := redis.Options{QueueOptions: common, Addresses: addresses, Prefix: prefix()}
+			open := func() (queuetest.Queue, error) { return redis.Open(context.Background(), o) }
+			nothing := func() {} // of a node that has crashed nothing is left but what the server has
+			if len(addresses) > 1 {
+				return &queuetest.Store{Open: open, Crash: nothing}
 			}
+			proxy := redistest.NewProxy(t, addresses[0])
+			o.Addresses = []string{proxy.Addr()}
 			return &queuetest.Store{
-				Open:  func() (queuetest.Queue, error) { return redis.Open(context.Background(), o) },
-				Crash: func() {}, // of a node nothing is left but what the server has
+				Open: func() (queuetest.Queue, error) {
+					proxy.Heal()
+					return open()
+				},
+				Crash: nothing,
+				Fail:  proxy.Break,
 			}
 		},
 	}
@@ -36,13 +44,14 @@ func backend(name string, addresses func(t testing.TB) []string, change func(o *
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t)
-	b := backend("redis", func(testing.TB) []string { return []string{server.Addr()} }, nil)
-	queuetest.Run(t, b)
+	queuetest.Run(t, backend("redis", redistest.Start(t).Addr()))
 }
 
 func TestConformanceCluster(t *testing.T) {
 	t.Parallel()
-	cluster := redistest.StartCluster(t, 3)
-	queuetest.Run(t, backend("redis cluster", func(testing.TB) []string { return cluster.Addrs() }, nil))
+	queuetest.Run(t, backend("redis cluster", redistest.StartCluster(t, 3).Addrs()...))
+}
+
+func BenchmarkQueue(b *testing.B) {
+	queuetest.Benchmark(b, backend("redis", redistest.Start(b).Addr()))
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/redis/rueidis"
 )
@@ -37,33 +39,45 @@ func (q *Queue) locate(ctx context.Context) (*places, error) {
 	if err != nil {
 		return nil, q.failed(ctx, "locate slots", err)
 	}
-	var slots [1 << 14]string
+	type slotRange struct {
+		first, last int64
+		address     string
+	}
+	var owners []slotRange
 	for _, r := range ranges {
 		part, err := r.ToArray()
 		if err != nil || len(part) < 3 {
 			return nil, q.failed(ctx, "locate slots", errReply)
 		}
-		first, _ := part[0].AsInt64()
-		last, _ := part[1].AsInt64()
+		var o slotRange
+		o.first, _ = part[0].AsInt64()
+		o.last, _ = part[1].AsInt64()
 		node, err := part[2].ToArray()
-		if err != nil || len(node) < 2 || first < 0 || last >= 1<<14 {
+		if err != nil || len(node) < 2 {
 			return nil, q.failed(ctx, "locate slots", errReply)
 		}
 		port, _ := node[1].AsInt64()
-		address := net.JoinHostPort(text(node[0]), strconv.FormatInt(port, 10))
-		for slot := first; slot <= last; slot++ {
-			slots[slot] = address
-		}
+		o.address = net.JoinHostPort(text(node[0]), strconv.FormatInt(port, 10))
+		owners = append(owners, o)
 	}
-	for b := range p.buckets {
-		address := slots[slotOf(strconv.Itoa(b))]
-		if p.nodes[address] == nil {
+	for b, slot := range bucketSlots() {
+		i := slices.IndexFunc(owners, func(o slotRange) bool { return o.first <= int64(slot) && int64(slot) <= o.last })
+		if i < 0 || p.nodes[owners[i].address] == nil {
 			return nil, q.failed(ctx, "locate slots", fmt.Errorf("nobody known has bucket %d", b))
 		}
-		p.buckets[b] = address
+		p.buckets[b] = owners[i].address
 	}
 	return p, nil
 }
+
+// bucketSlots returns the slots of all buckets.
+var bucketSlots = sync.OnceValue(func() []int {
+	slots := make([]int, buckets)
+	for b := range slots {
+		slots[b] = slotOf(strconv.Itoa(b))
+	}
+	return slots
+})
 
 // slotOf returns the slot of a hash tag: its CRC-16 (XMODEM), as Redis Cluster counts.
 func slotOf(tag string) int {

@@ -124,19 +124,16 @@ func (q *Queue) removeOut(ctx context.Context, outKey string, part []pending, ma
 func (q *Queue) sweepOut() {
 	ctx, cancel := context.WithTimeout(q.ctx, q.options.Timeout)
 	defer cancel()
-	commands := make([]rueidis.Completed, buckets)
-	for b := range commands {
-		commands[b] = q.client.B().Lrange().Key(q.keys.lead(b) + ":out").Start(0).Stop(255).Build()
-	}
-	for b, r := range q.client.DoMulti(ctx, commands...) {
-		elements, err := r.ToArray()
-		if err != nil || len(elements) == 0 {
-			continue
-		}
+	for _, f := range q.look(ctx, "out", 255) {
+		var entries []pending
 		late := q.now() - outAge.Milliseconds()
-		old := slices.DeleteFunc(entriesOf(elements), func(p pending) bool { return p.time > late })
-		if len(old) > 0 {
-			q.carryAll(ctx, q.keys.lead(b)+":out", old)
+		for _, element := range f.elements {
+			if p, ok := readPending(element); ok && p.time <= late {
+				entries = append(entries, p)
+			}
+		}
+		if len(entries) > 0 {
+			q.carryAll(ctx, f.lead+":out", entries)
 		}
 	}
 }

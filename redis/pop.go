@@ -25,9 +25,19 @@ func (q *Queue) PopDelivered(ctx context.Context, channel, by string, keys []bac
 	list := q.keys.list(channel)
 	for done := 0; done < len(keys); {
 		part := keys[done:min(done+popKeys, len(keys))]
-		reply, err := q.run(ctx, "pop", q.scripts.pop, q.keys.inbox(list), popArgs(q.now(), by, part))
+		m, err := q.runMessage(ctx, "pop", q.scripts.pop, q.keys.inbox(list), popArgs(q.now(), by, part))
 		if err != nil {
 			return nil, err
+		}
+		if m.IsInt64() { // the one message, and nothing else is to be done
+			n, _ := m.AsInt64()
+			popped[done] = bachata.Popped{Found: true, Cursor: bachata.Cursor(n)}
+			done++
+			continue
+		}
+		reply, err := m.ToArray()
+		if err != nil {
+			return nil, q.failed(ctx, "pop", err)
 		}
 		if len(reply) < 4 {
 			return nil, q.failed(ctx, "pop", errReply)

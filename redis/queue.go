@@ -88,7 +88,10 @@ func (q *Queue) connect(ctx context.Context) error {
 		DisableCache:      true,
 		DisableRetry:      true,
 		ConnWriteTimeout:  o.Timeout,
-		ForceSingleClient: o.Sentinel == "" && !o.Cluster && len(o.Addresses) == 1 && (o.Shared || o.DB != 0),
+		// The library's half a megabyte in each direction of each connection is more than a read or a write brings.
+		ReadBufferEachConn:  64 << 10,
+		WriteBufferEachConn: 64 << 10,
+		ForceSingleClient:   o.Sentinel == "" && !o.Cluster && len(o.Addresses) == 1 && (o.Shared || o.DB != 0),
 	}
 	option.Dialer.Timeout = o.Timeout
 	option.Dialer.KeepAlive = time.Second

@@ -16,9 +16,9 @@ var lua embed.FS
 
 // scripts are what the server runs. Each begins with the limits of this queue, so that no call has to carry them.
 type scripts struct {
-	put, putOne, fetch, pop, check, lose, age *rueidis.Lua
-	simplePut, simpleFetch                    *rueidis.Lua
-	claim, settle, receive                    *rueidis.Lua // of a cluster
+	put, putOne, fetch, pop, check, lose, age, look *rueidis.Lua
+	simplePut, simpleFetch                          *rueidis.Lua
+	claim, settle, receive                          *rueidis.Lua // of a cluster
 }
 
 func newScripts(k keyspace, l inbox.Limits, shared bool) scripts {
@@ -26,12 +26,8 @@ func newScripts(k keyspace, l inbox.Limits, shared bool) scripts {
 	script := func(parts ...string) *rueidis.Lua {
 		var b strings.Builder
 		b.WriteString(head)
-		for _, part := range parts {
-			text, err := lua.ReadFile("lua/" + part + ".lua")
-			if err != nil { // they are embedded
-				panic(err)
-			}
-			b.Write(text)
+		for _, name := range parts {
+			b.WriteString(part(name))
 		}
 		return rueidis.NewLuaScript(b.String())
 	}
@@ -39,10 +35,11 @@ func newScripts(k keyspace, l inbox.Limits, shared bool) scripts {
 		put:         script("core", "tell", "age", "put"),
 		putOne:      script("put_one"),
 		fetch:       script("fetch_fast", "core", "entry", "fetch"),
-		pop:         script("pop_fast", "core", "entry", "tell", "resolve", "pop"),
+		pop:         script("pop_single", "pop_fast", "core", "entry", "tell", "resolve", "pop"),
 		check:       script("core", "entry", "resolve", "check"),
 		lose:        script("core", "entry", "tell", "lose"),
 		age:         script("core", "age", "age_idle"),
+		look:        rueidis.NewLuaScript(part("look")),
 		claim:       script("core", "tell", "age", "claim"),
 		settle:      script("core", "tell", "settle"),
 		receive:     script("core", "tell", "receive"),
@@ -61,6 +58,15 @@ func newScripts(k keyspace, l inbox.Limits, shared bool) scripts {
 		all.check = script("core", "entry", "tell", "shared", "shared_pop")
 	}
 	return all
+}
+
+// part returns the text of a file.
+func part(name string) string {
+	text, err := lua.ReadFile("lua/" + name + ".lua")
+	if err != nil { // they are embedded
+		panic(err)
+	}
+	return string(text)
 }
 
 // minBucketCap is how many ids a bucket of a cluster remembers in any case. Else it may have a 64th of the cap: not all
@@ -83,10 +89,8 @@ func constants(k keyspace, l inbox.Limits, shared bool) string {
 	set("WINDOW", l.Window)
 	set("DROP", l.DropOldest)
 	set("NET", l.Age+day)
-	set("LIFE", (max(l.Age, l.ReceiptAge)+day)/1000)
 	// Lua spells a number anew for every command, which costs 0.3 µs.
 	set("NETS", quote(strconv.FormatInt(l.Age+day, 10)))
-	set("LIFES", quote(strconv.FormatInt((max(l.Age, l.ReceiptAge)+day)/1000, 10)))
 	if k.cluster {
 		set("CAP", max(l.Cap/64, minBucketCap))
 		b.WriteString("local LEAD = string.sub(KEYS[1], 1, (string.find(KEYS[1], '}', PREFIX + 1, true)))\n")

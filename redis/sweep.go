@@ -3,10 +3,13 @@ package redis
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/bachata-go/bachata"
 )
 
 // expireAtOnce is how many inboxes are looked through in one go.
@@ -20,7 +23,7 @@ func (q *Queue) maintain() {
 		every = time.Minute // the level is read in any case
 	}
 	if q.keys.cluster {
-		every = max(every, 100*time.Millisecond) // there is more to ask
+		every = max(every, 50*time.Millisecond) // there is more to ask
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -49,33 +52,74 @@ func (k keyspace) parts() int {
 	return 1
 }
 
-// sweepAll looks into every bucket for what is due, all in one go, and works on those in which something is.
+// sweepAll looks into every bucket for what is due and works on those in which something is.
 func (q *Queue) sweepAll() {
 	ctx, cancel := context.WithTimeout(q.ctx, max(q.options.Timeout, 30*time.Second))
 	defer cancel()
+	found := q.look(ctx, "due", expireAtOnce)
+	rand.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] })
 	now := q.now()
-	n := q.keys.parts()
-	commands := make([]rueidis.Completed, 0, 2*n)
-	for b := range n {
-		lead := q.keys.lead(b)
-		commands = append(commands, q.dueCommand(lead, now), q.client.B().Lindex().Key(lead+":aging").Index(0).Build())
-	}
-	replies := q.client.DoMulti(ctx, commands...)
-	for _, b := range rand.Perm(n) {
-		lead := q.keys.lead(b)
-		lists, err := replies[2*b].AsStrSlice()
-		if err == nil && !q.expireAll(ctx, lead, lists) {
+	for _, f := range found {
+		if len(f.elements) > 0 && !q.expireAll(ctx, f.lead, f.elements) {
 			return
 		}
-		oldest, err := replies[2*b+1].ToString()
-		if err != nil {
+		if f.oldest == "" {
 			continue
 		}
-		r := reader{text: oldest}
-		if at := int64(r.number(6)); (now-at >= q.limits.Window || q.forgot.Load() == 0) && !q.age(ctx, lead) {
+		r := reader{text: f.oldest}
+		if at := int64(r.number(6)); (now-at >= q.limits.Window || q.forgot.Load() == 0) && !q.age(ctx, f.lead) {
 			return
 		}
 	}
+}
+
+// finding is a bucket in which something is to be done.
+type finding struct {
+	lead     string
+	oldest   string   // the time of its oldest remembered id, as in the aging list
+	elements []string // of its list out, or the inboxes that are due
+}
+
+// lookAtOnce is into how many buckets one call of the script looks, so that none holds up the server for long.
+const lookAtOnce = 128
+
+// look looks into every bucket: a few calls to each primary. What can't be looked at is left for another time.
+func (q *Queue) look(ctx context.Context, what string, most int) []finding {
+	where, err := q.locate(ctx)
+	if err != nil {
+		return nil
+	}
+	leads := make(map[string][]string)
+	for b := range q.keys.parts() {
+		address := where.address(b)
+		leads[address] = append(leads[address], q.keys.lead(b))
+	}
+	var all []finding
+	for address, list := range leads {
+		for part := range slices.Chunk(list, lookAtOnce) {
+			args := append([]string{strconv.FormatInt(q.now(), 10), what, strconv.Itoa(most)}, part...)
+			reply, err := q.scripts.look.Exec(ctx, where.nodes[address], nil, args).ToArray()
+			if err != nil {
+				break
+			}
+			for _, m := range reply {
+				f, err := m.ToArray()
+				if err != nil || len(f) < 2 {
+					continue
+				}
+				n, err := f[0].AsInt64()
+				if err != nil || n < 1 || int(n) > len(part) {
+					continue
+				}
+				elements := make([]string, len(f)-2)
+				for i := range elements {
+					elements[i] = text(f[i+2])
+				}
+				all = append(all, finding{lead: part[n-1], oldest: text(f[1]), elements: elements})
+			}
+		}
+	}
+	return all
 }
 
 func (q *Queue) dueCommand(lead string, now int64) rueidis.Completed {
@@ -125,6 +169,9 @@ func (q *Queue) noteForgot(at int64) {
 			return
 		}
 		if q.forgot.CompareAndSwap(old, at) {
+			if c := q.options.Counters; c != nil {
+				c.Add(bachata.CountDedupeShortened, 1)
+			}
 			if before := q.now() - old; old == 0 || before >= q.limits.Window {
 				q.log.Warn("redis: the cap on remembered ids is reached, the dedupe window is shorter",
 					"cap", q.limits.Cap, "window", q.window())

@@ -49,10 +49,13 @@ end
 local function save()
   for P in pairs(touched) do
     local s = states[P]
-    local ttl = LIFES
-    if s.m <= 0 and s.r <= 0 and s.g <= 0 then ttl = '7200' end
-    call('SET', P .. '::state', pack(STATE, s.n, s.h, math.max(0, s.m), math.max(0, s.b), math.max(0, s.r), s.due,
-      math.max(0, s.t), math.max(0, s.x), math.max(0, s.g)), 'EX', ttl)
+    local raw = pack(STATE, s.n, s.h, math.max(0, s.m), math.max(0, s.b), math.max(0, s.r), s.due, math.max(0, s.t),
+      math.max(0, s.x), math.max(0, s.g))
+    if s.m <= 0 and s.r <= 0 and s.g <= 0 then
+      call('SET', P .. '::state', raw, 'EX', '7200')
+    else
+      call('SET', P .. '::state', raw)
+    end
   end
 end
 

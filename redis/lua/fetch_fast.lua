@@ -48,7 +48,7 @@ do
             call('LTRIM', P, '0', tostring(-taken - 1))
             call('LPUSH', W, unpack(moved))
           end
-          call('SET', KEYS[3], struct.pack('>I7I7I4I5I4I6I3I3I3', n, h, m, b, r, due, t, x, g), 'EX', LIFES)
+          call('SET', KEYS[3], struct.pack('>I7I7I4I5I4I6I3I3I3', n, h, m, b, r, due, t, x, g))
           if i > 0 or taken >= most or h < n then out[1] = 1 end
           return out
         end

@@ -1,6 +1,6 @@
--- What most pops do is done here, without defining a function: the oldest messages of the wait list are confirmed in their
+-- What most pops of several do is done here, without defining a function: the oldest messages of the wait list are confirmed in their
 -- order, all of one origin that wants receipts. Anything else is left, unchanged, to the general part below.
-if not CLUSTER then
+if not CLUSTER and ARGV[3] ~= '1' then
   local call, sub, byte, pack, unp = redis.call, string.sub, string.byte, struct.pack, struct.unpack
   local STATE = '>I7I7I4I5I4I6I3I3I3'
   local raw = call('GET', KEYS[3])
@@ -9,13 +9,7 @@ if not CLUSTER then
     local n, h, m, b, r, due, t, x, g = unp(STATE, raw)
     local now, count, lp = tonumber(ARGV[1]), tonumber(ARGV[3]), #P
     if (due == 0 or now < due) and t == 0 and not string.find(P, '%', 1, true) then
-      -- One is taken at once, and put back if it is not the one.
-      local tail, single = nil, count == 1
-      if single then
-        tail = {call('RPOP', W) or nil}
-      else
-        tail = call('LRANGE', W, '-' .. ARGV[3], '-1')
-      end
+      local tail = call('LRANGE', W, '-' .. ARGV[3], '-1')
       local fine, origin, ks, metas, size = #tail == count, nil, {}, {}, 0
       for i = 1, count do
         if not fine then break end
@@ -51,7 +45,7 @@ if not CLUSTER then
           end
           if fine then
             local elements, set, numbers = {}, {}, {}
-            local prev, seq = on, now * 2048 - 2
+            local seq = now * 2048 - 2
             if seq < on then seq = on end
             local report = pack('>BI6Hc0', 0, now, #by, by)
             for i = 1, count do
@@ -69,22 +63,25 @@ if not CLUSTER then
               set[2 * i - 1], set[2 * i] = ks[i], records[i] .. report
               numbers[i] = (unp('>I7', meta))
             end
-            if not single then call('LTRIM', W, '0', tostring(-count - 1)) end
+            call('LTRIM', W, '0', tostring(-count - 1))
             call('DEL', unpack(tail))
             m, b = m - count, b - size
             if m < 0 then m = 0 end
             if b < 0 then b = 0 end
-            call('SET', KEYS[3], pack(STATE, n, h, m, b, r, due, t, x, g), 'EX', (m > 0 or r > 0 or g > 0) and LIFES or '7200')
+            if m > 0 or r > 0 or g > 0 then
+              call('SET', KEYS[3], pack(STATE, n, h, m, b, r, due, t, x, g))
+            else
+              call('SET', KEYS[3], pack(STATE, n, h, m, b, r, due, t, x, g), 'EX', '7200')
+            end
             call('HSET', KNOWN, unpack(set))
             if type(redis.pcall('LPUSH', O, unpack(elements))) == 'number' then
-              call('SET', OS, pack(STATE, seq, oh, om, ob, oR + count, odue, ot, ox, og), 'EX', LIFES)
-              call('SPUBLISH', O .. '::wake', count == 1 and pack('>I7', prev) .. sub(elements[1], #O + 1) or '')
+              call('SET', OS, pack(STATE, seq, oh, om, ob, oR + count, odue, ot, ox, og))
+              call('SPUBLISH', O .. '::wake', '')
             end
             return {numbers, {}, {}, 0}
           end
         end
       end
-      if single and tail[1] then call('RPUSH', W, tail[1]) end
     end
   end
 end

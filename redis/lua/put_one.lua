@@ -58,6 +58,6 @@ else
   old = call('RPUSH', AGING, unpack(aging))
   call('SPUBLISH', P .. '::wake', '')
 end
-call('SET', KEYS[2], pack('>I7I7I4I5I4I6I3I3I3', n, h, m + count, b + bytes, r, due, t, x, g), 'EX', LIFES)
+call('SET', KEYS[2], pack('>I7I7I4I5I4I6I3I3I3', n, h, m + count, b + bytes, r, due, t, x, g))
 if old > CAP or old % 64 < count then return 2 end
 return 1
