@@ -1,9 +1,11 @@
 # Everything that the project is built and checked with. `make test` is what has to pass.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint race bench cover fuzz torture
+.PHONY: help run test lint race bench compare cover fuzz torture
 
 ARGS ?=
 FUZZTIME ?= 1m
+# All of the comparison but the peers, so that checking it downloads nothing of theirs.
+COMPARED := . ./cycle ./internal/...
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 help: ## show this
@@ -19,12 +21,16 @@ lint: ## gofmt, go vet, staticcheck
 	@files=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$files" ]; then echo "gofmt would change:"; echo "$$files"; exit 1; fi
 	go vet ./...
 	go run $(STATICCHECK) ./...
+	cd bench && go vet $(COMPARED) && go run $(STATICCHECK) $(COMPARED)
 
 race: ## all tests under the race detector
 	go test -race -timeout 10m ./...
 
 bench: ## all benchmarks
 	go test -run '^$$' -bench . -benchmem -timeout 30m ./...
+
+compare: ## our server beside the floor and a peer, in less than ten minutes; ARGS="cycle -rounds 5" for one part
+	cd bench && go run . $(ARGS)
 
 cover: ## how much of the code the tests run, in cover.out
 	go test -coverprofile=cover.out -coverpkg=./... -timeout 10m ./...

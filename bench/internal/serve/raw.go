@@ -1,12 +1,14 @@
-package main
+//go:build linux
+
+package serve
 
 import (
 	"syscall"
 	"unsafe"
 )
 
-// readRaw and writeRaw are system calls without the scheduler's bookkeeping: the floor has one thread and never blocks in
-// them.
+// readRaw, writeRaw and waitRaw are system calls without the scheduler's bookkeeping: the floor has a thread for itself,
+// and no garbage collector that would wait for it.
 
 func readRaw(fd int, p []byte) (int, syscall.Errno) {
 	n, _, e := syscall.RawSyscall(syscall.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
@@ -24,4 +26,10 @@ func writeRaw(fd int, p []byte) {
 		}
 		p = p[n:]
 	}
+}
+
+func waitRaw(epoll int, events []syscall.EpollEvent, timeout int) (int, syscall.Errno) {
+	n, _, e := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(&events[0])),
+		uintptr(len(events)), uintptr(timeout), 0, 0)
+	return int(n), e
 }

@@ -1,0 +1,105 @@
+//go:build linux
+
+// Package compare measures servers against each other, all in one run: what is told is a ratio to the floor, which does
+// the same work with nothing but system calls.
+package compare
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/bachata-go/bachata/bench/internal/load"
+	"github.com/bachata-go/bachata/bench/internal/proc"
+)
+
+// rig starts the servers.
+type rig struct {
+	dir string // for what they store, and for programs
+	mu  sync.Mutex
+	cf  string // the program of centrifuge, once it is built
+}
+
+// newRig makes a folder below dir.
+func newRig(dir string) (*rig, error) {
+	dir, err := os.MkdirTemp(dir, ".bench-")
+	if err != nil {
+		return nil, err
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, err
+	}
+	return &rig{dir: dir}, nil
+}
+
+func (r *rig) close() { _ = os.RemoveAll(r.dir) }
+
+// start runs a server. Peers are programs of their own, built when they are first wanted, so that nothing of theirs
+// runs in any other process, and who measures only ours need not download them.
+func (r *rig) start(c proc.Config) (*proc.Process, error) {
+	program := ""
+	switch c.Role {
+	case "centrifuge":
+		var err error
+		if program, err = r.centrifuge(); err != nil {
+			return nil, err
+		}
+	case "disk":
+		var err error
+		if c.Dir, err = os.MkdirTemp(r.dir, "disk-"); err != nil {
+			return nil, err
+		}
+	}
+	p, err := proc.Start(program, c)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Role, err)
+	}
+	return p, nil
+}
+
+func (r *rig) centrifuge() (string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.cf != "" {
+		return r.cf, nil
+	}
+	_, file, _, _ := runtime.Caller(0)
+	program := filepath.Join(r.dir, "centrifuge")
+	build := exec.Command("go", "build", "-o", program, "./centrifuge")
+	build.Dir = filepath.Join(filepath.Dir(file), "..", "..")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build centrifuge: %w\n%s", err, out)
+	}
+	r.cf = program
+	return program, nil
+}
+
+// dialectOf returns how clients of a server talk.
+func dialectOf(role string) *load.Dialect {
+	if role == "centrifuge" {
+		return load.Centrifuge
+	}
+	return load.Bachata
+}
+
+// median returns the middle one by what of says, and the least.
+func median[T any](all []T, of func(T) float64) (middle, least T) {
+	all = slices.Clone(all)
+	slices.SortFunc(all, func(a, b T) int {
+		switch x, y := of(a), of(b); {
+		case x < y:
+			return -1
+		case x > y:
+			return 1
+		}
+		return 0
+	})
+	return all[len(all)/2], all[0]
+}
+
+func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }

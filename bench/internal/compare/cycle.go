@@ -1,0 +1,141 @@
+//go:build linux
+
+package compare
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/bachata-go/bachata/bench/internal/load"
+	"github.com/bachata-go/bachata/bench/internal/proc"
+)
+
+// Cycle measures what one message costs a server: a cycle is a message with its 100, its delivery, its 200 and its 300.
+func Cycle(args []string) error {
+	flags := flag.NewFlagSet("cycle", flag.ContinueOnError)
+	c := cycle{}
+	flags.IntVar(&c.pairs, "pairs", 50, "pairs of sender and receiver")
+	seconds := flags.Float64("seconds", 2, "seconds that each measurement takes")
+	flags.IntVar(&c.rounds, "rounds", 3, "measurements of each server, in turns")
+	servers := flags.String("servers", "floor,memory,disk,centrifuge", "servers to measure, the floor first")
+	outstanding := flags.String("outstanding", "1,32", "messages that each sender has on their way")
+	flags.BoolVar(&c.strace, "strace", false, "count all system calls of each, in a short pass under strace (which slows it down)")
+	flags.StringVar(&c.profile, "profile", "", "write CPU profiles to files that begin with this, in a pass of their own")
+	dir := flags.String("dir", ".", "where the disk queue is, for as long as this runs")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	c.d = time.Duration(*seconds * float64(time.Second))
+	c.servers = strings.Split(*servers, ",")
+	var err error
+	if c.rig, err = newRig(*dir); err != nil {
+		return err
+	}
+	defer c.rig.close()
+	for text := range strings.SplitSeq(*outstanding, ",") {
+		var k int
+		if _, err := fmt.Sscan(text, &k); err != nil {
+			return fmt.Errorf("outstanding %q: %w", text, err)
+		}
+		if err := c.compare(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type cycle struct {
+	rig           *rig
+	servers       []string
+	pairs, rounds int
+	d             time.Duration
+	strace        bool
+	profile       string
+}
+
+// cycleSample is one measurement; all but the rate are for a cycle.
+type cycleSample struct {
+	cpu           time.Duration // of the server
+	rate          float64       // cycles a second
+	reads, writes float64       // system calls
+}
+
+func (c *cycle) compare(outstanding int) error {
+	samples := map[string][]cycleSample{}
+	for range c.rounds {
+		for _, server := range c.servers {
+			s, err := c.measure(server, outstanding, nil)
+			if err != nil {
+				return fmt.Errorf("%s: %w", server, err)
+			}
+			samples[server] = append(samples[server], s)
+		}
+	}
+	fmt.Printf("cycle: %d pairs, %d outstanding; median of %d (best)\n", c.pairs, outstanding, c.rounds)
+	var floor, leastFloor time.Duration
+	for _, server := range c.servers {
+		m, best := median(samples[server], func(s cycleSample) float64 { return float64(s.cpu) })
+		if server == "floor" {
+			floor, leastFloor = m.cpu, best.cpu
+		}
+		fmt.Printf("  %-10s %7.2f us CPU (%.2f)", server, micros(m.cpu), micros(best.cpu))
+		if floor > 0 {
+			fmt.Printf("  %6.2f x floor (%.2f)", float64(m.cpu)/float64(floor), float64(best.cpu)/float64(leastFloor))
+		}
+		fmt.Printf("  %8.0f cycles/s  %.2f reads and %.2f writes a cycle\n", m.rate, m.reads, m.writes)
+	}
+	if c.strace {
+		if err := c.calls(outstanding); err != nil {
+			return err
+		}
+	}
+	if c.profile != "" {
+		return c.profiles(outstanding)
+	}
+	return nil
+}
+
+// measure runs one server under load. during, if not nil, runs instead of the measured time.
+func (c *cycle) measure(server string, outstanding int, during func(p *proc.Process) error) (s cycleSample, err error) {
+	p, err := c.rig.start(proc.Config{Role: server})
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, p.Stop()) }()
+	l := &load.Pairs{Pairs: c.pairs, Outstanding: outstanding, Dialect: dialectOf(server)}
+	begin, err := l.Dial(p.Address)
+	if err != nil {
+		return s, err
+	}
+	time.Sleep(20 * time.Millisecond) // what it does behind the last connection
+	r0, w0 := p.Calls()
+	begin()
+	time.Sleep(c.d / 4) // until it runs evenly
+	cpu0, n0, t0 := p.CPU(), l.Cycles.Load(), time.Now()
+	if during == nil {
+		time.Sleep(c.d)
+	} else if err := during(p); err != nil {
+		return s, err
+	}
+	cpu, n, t := p.CPU()-cpu0, l.Cycles.Load()-n0, time.Since(t0)
+	if err := l.Drain(); err != nil {
+		return s, err
+	}
+	r, w := p.Calls()
+	all := float64(l.Cycles.Load())
+	if err := l.Close(); err != nil {
+		return s, err
+	}
+	if n == 0 {
+		return s, fmt.Errorf("no cycle in %v", c.d)
+	}
+	return cycleSample{
+		cpu:    cpu / time.Duration(n),
+		rate:   float64(n) / t.Seconds(),
+		reads:  float64(r-r0) / all,
+		writes: float64(w-w0) / all,
+	}, nil
+}

@@ -1,0 +1,57 @@
+//go:build linux
+
+package compare
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+
+	"github.com/bachata-go/bachata/bench/internal/proc"
+	"github.com/bachata-go/bachata/bench/internal/serve"
+)
+
+// part is one comparison.
+type part struct {
+	name string
+	run  func(args []string) error
+}
+
+var parts = []part{
+	{"cycle", Cycle},
+}
+
+// Main runs the part of that name, or all of them if it is empty, and returns the status to exit with. In a child of a
+// comparison, it runs the server.
+func Main(name string, args []string) int {
+	err := run(name, args)
+	if errors.Is(err, flag.ErrHelp) {
+		return 2
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		return 1
+	}
+	return 0
+}
+
+func run(name string, args []string) error {
+	if c, ok, err := proc.Child(); ok || err != nil {
+		return errors.Join(err, serve.Run(c))
+	}
+	found := false
+	for _, p := range parts {
+		if name != "" && name != p.name {
+			continue
+		}
+		found = true
+		if err := p.run(args); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+	if !found {
+		return fmt.Errorf("there is no part %q", name)
+	}
+	return nil
+}
