@@ -63,12 +63,24 @@ func (l *level) sentence(wait int) string {
 		s = "Redis in memory: lost when the server ends"
 	}
 	switch {
+	case wait > l.replicas:
+		s += fmt.Sprintf("; nothing is accepted now: %s must have it too, the server has %s", replicasOf(wait), replicasOf(l.replicas))
 	case wait > 0:
-		s += fmt.Sprintf("; %d of %d replicas have it too", wait, l.replicas)
+		s += fmt.Sprintf("; accepted when %d of %s has it too", wait, replicasOf(l.replicas))
 	case l.replicas > 0:
-		s += fmt.Sprintf("; a failover can lose what its %d replicas had not got yet", l.replicas)
+		s += fmt.Sprintf("; a failover can lose what %s had not got yet", replicasOf(l.replicas))
 	}
 	return s
+}
+
+func replicasOf(n int) string {
+	switch n {
+	case 0:
+		return "no replica"
+	case 1:
+		return "1 replica"
+	}
+	return fmt.Sprintf("%d replicas", n)
 }
 
 // warnings says what about the server an operator should change.
@@ -78,7 +90,7 @@ func (l *level) warnings(wait int) []string {
 		all = append(all, fmt.Sprintf("maxmemory-policy is %q: the server may throw accepted messages away, set it to noeviction", l.policy))
 	}
 	if wait > l.replicas && !l.unread {
-		all = append(all, fmt.Sprintf("wait is %d, the server has %d replicas: nothing will be accepted", wait, l.replicas))
+		all = append(all, fmt.Sprintf("wait is %d, the server has %s: nothing will be accepted", wait, replicasOf(l.replicas)))
 	}
 	return all
 }

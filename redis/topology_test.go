@@ -51,8 +51,16 @@ func TestWait(t *testing.T) {
 		return err
 	}
 	redistest.Eventually(t, "accept what the replica has", func() error { return put(0) })
-	if !strings.Contains(q.Info().Level, "1 of 1 replicas") {
+	if !strings.HasSuffix(q.Info().Level, "; accepted when 1 of 1 replica has it too") {
 		t.Errorf("Info().Level = %q, want it to name the replica that has it", q.Info().Level)
+	}
+	o.Wait = 2
+	more := openQueue(t, o)
+	if !strings.HasSuffix(more.Info().Level, "; nothing is accepted now: 2 replicas must have it too, the server has 1 replica") {
+		t.Errorf("Info().Level = %q, want it to say that a replica is missing", more.Info().Level)
+	}
+	if _, err := more.Put(ctx, []bachata.Item{message("carl", 0)}); !errors.Is(err, bachata.ErrUnavailable) {
+		t.Errorf("Put that waits for 2 replicas where there is 1: %v, want ErrUnavailable", err)
 	}
 	replica.Pause()
 	if err := put(1); !errors.Is(err, bachata.ErrUnavailable) {

@@ -36,6 +36,7 @@ type health struct {
 	channel string
 	logger  *slog.Logger
 	now     func() time.Time
+	left    bool // by the last check, which failed: something may wait in the channel; used by run only
 
 	mu       sync.Mutex
 	draining bool
@@ -115,6 +116,7 @@ func (h *health) run(done chan struct{}) {
 	defer cancel()
 	report := h.newReport("ok", "", "")
 	failed, err := h.roundTrip(ctx)
+	h.left = err != nil
 	if err != nil {
 		reason := "the queue does not work: " + failed + " failed"
 		if errors.Is(err, context.DeadlineExceeded) {
@@ -148,6 +150,9 @@ func (h *health) roundTrip(ctx context.Context) (failed string, err error) {
 		if err := q.Ping(ctx); err != nil {
 			return "ping", err
 		}
+	}
+	if h.left {
+		h.takeAll(ctx)
 	}
 	payload := []byte(`{"type":"health","data":"` + rand.Text() + `"}`)
 	results, err := h.queue.Put(ctx, []bachata.Item{{Channels: []string{h.channel}, Payload: payload, NoReceipt: true}})
@@ -187,6 +192,24 @@ func (h *health) roundTrip(ctx context.Context) (failed string, err error) {
 		}
 		if ours >= 0 {
 			return "", nil
+		}
+	}
+}
+
+// takeAll takes off what checks that failed have left. A put may have failed only in part (stored, but on too few replicas),
+// and a queue that stays like that would keep a message more of every check.
+func (h *health) takeAll(ctx context.Context) {
+	for {
+		envelopes, err := h.queue.Fetch(ctx, h.channel, 0, bachata.Limit{Messages: 100})
+		if err != nil || len(envelopes) == 0 {
+			return
+		}
+		keys := make([]bachata.Key, len(envelopes))
+		for i, e := range envelopes {
+			keys[i].Cursor = e.Cursor
+		}
+		if _, err := h.queue.PopDelivered(ctx, h.channel, h.channel, keys); err != nil {
+			return // it may have failed in the same way; the step that follows says so
 		}
 	}
 }

@@ -38,6 +38,11 @@ func (q *brokenQueue) Put(ctx context.Context, items []bachata.Item) ([]bachata.
 	switch {
 	case q.broken("put"):
 		return nil, errInternal
+	case q.broken("half"):
+		if _, err := q.Queue.Put(ctx, items); err != nil {
+			return nil, err
+		}
+		return nil, errInternal
 	case q.broken("unavailable"):
 		return []bachata.PutResult{{bachata.Unavailable}}, nil
 	}
@@ -57,6 +62,11 @@ func (q *brokenQueue) Fetch(ctx context.Context, channel string, after bachata.C
 func (q *brokenQueue) PopDelivered(ctx context.Context, channel, by string, keys []bachata.Key) ([]bachata.Popped, error) {
 	switch {
 	case q.broken("pop"):
+		return nil, errInternal
+	case q.broken("half"):
+		if _, err := q.Queue.PopDelivered(ctx, channel, by, keys); err != nil {
+			return nil, err
+		}
 		return nil, errInternal
 	case q.broken("not found"):
 		return make([]bachata.Popped, len(keys)), nil
@@ -108,6 +118,27 @@ func TestHealthFollowsTheQueue(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestHealthLeavesNothing checks a queue whose steps are done and reported as failed, as with too few replicas.
+func TestHealthLeavesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		inner := memory.New(nil)
+		defer inner.Close()
+		q := &brokenQueue{Queue: inner}
+		q.fails.Store("half")
+		h := newHealth(q, slog.New(slog.DiscardHandler))
+		for range 10 {
+			if status, report, _ := ask(h); status != http.StatusServiceUnavailable || report.Failed != "put" {
+				t.Errorf("health = %d %+v, want 503 for put", status, report)
+			}
+			time.Sleep(healthAge)
+		}
+		if left, err := inner.Fetch(t.Context(), h.channel, 0, bachata.Limit{}); err != nil || len(left) > 1 {
+			t.Errorf("%d messages are left in the channel of the check (%v), want that of the last one only", len(left), err)
+		}
+	})
 }
 
 func TestHealthOfASimpleQueue(t *testing.T) {

@@ -18,15 +18,19 @@ func StartCluster(t testing.TB, n int, args ...string) *Cluster {
 	t.Helper()
 	c := &Cluster{}
 	for range n {
-		c.Nodes = append(c.Nodes, Start(t, append([]string{
-			"--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no",
-		}, args...)...))
+		s := newServer(t, "redis-server")
+		s.args = append([]string{
+			"--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(s.port + busGap), "--cluster-node-timeout", "2000",
+			"--cluster-require-full-coverage", "no",
+		}, args...)
+		s.Restart()
+		c.Nodes = append(c.Nodes, s)
 	}
 	for i, s := range c.Nodes {
 		c.ids = append(c.ids, s.Do("CLUSTER", "MYID"))
 		s.Do("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(i*slots/n), strconv.Itoa((i+1)*slots/n-1))
 		if i > 0 {
-			s.Do("CLUSTER", "MEET", "127.0.0.1", strconv.Itoa(c.Nodes[0].Port()))
+			s.Do("CLUSTER", "MEET", "127.0.0.1", strconv.Itoa(c.Nodes[0].Port()), strconv.Itoa(c.Nodes[0].Port()+busGap))
 		}
 	}
 	Eventually(t, "form the cluster", func() error {

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -37,9 +38,16 @@ type Server struct {
 // default it keeps everything in memory.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	s := &Server{t: t, dir: tempDir(t), port: freePort(t), args: args, binary: lookPath(t, "redis-server")}
-	t.Cleanup(s.Kill)
+	s := newServer(t, "redis-server", args...)
 	s.Restart()
+	return s
+}
+
+// newServer prepares a server that does not run yet.
+func newServer(t testing.TB, binary string, args ...string) *Server {
+	t.Helper()
+	s := &Server{t: t, dir: tempDir(t), port: freePort(t), args: args, binary: lookPath(t, binary)}
+	t.Cleanup(s.Kill)
 	return s
 }
 
@@ -63,33 +71,56 @@ func tempDir(t testing.TB) string {
 	return dir
 }
 
-// FreePort returns a port of 127.0.0.1 that was free just now.
+// FreePort returns a port of 127.0.0.1 that nobody else of these tests has, whichever process they run in, until the
+// test ends.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	return freePort(t)
 }
 
-// freePort returns a port that was free just now, and whose port for the cluster's bus (10,000 more) was too.
+// Three ranges of ports below those that the kernel gives to outgoing connections, of which one would sooner or later be
+// that of a server which is down: servers, the reservations of their ports, and a cluster's bus.
+const (
+	firstPort  = 10_000
+	ports      = 3000
+	reserveGap = ports
+	busGap     = 2 * ports
+)
+
+var lastPort atomic.Int64 // how many were asked for
+
+// freePort reserves a port by listening on another one as long as the test runs: the port itself must be free for the
+// server, also while that does not run.
 func freePort(t testing.TB) int {
 	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range ports {
+		port := firstPort + int((int64(os.Getpid())*37+lastPort.Add(1))%ports)
+		reservation, err := listen(port + reserveGap)
 		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		_ = l.Close()
-		if port > 55000 {
 			continue
 		}
-		bus, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port+10000))
-		if err == nil {
-			_ = bus.Close()
-			return port
+		if !free(port) || !free(port+busGap) {
+			_ = reservation.Close()
+			continue
 		}
+		t.Cleanup(func() { _ = reservation.Close() })
+		return port
 	}
-	t.Fatal("no free port")
+	t.Fatalf("no port is free from %d to %d", firstPort, firstPort+ports)
 	return 0
+}
+
+func listen(port int) (net.Listener, error) {
+	return net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+}
+
+func free(port int) bool {
+	l, err := listen(port)
+	if err != nil {
+		return false
+	}
+	_ = l.Close()
+	return true
 }
 
 // Addr is the server's address.
