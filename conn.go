@@ -38,6 +38,8 @@ type conn struct {
 	raw     syscall.RawConn // nil: blocked
 	session receiver        // nil if the client was not let in
 
+	compress bool // permessage-deflate was agreed on
+
 	// Of the reading goroutine.
 	got   *input // what a parked one read
 	block []byte // what a blocked one reads into

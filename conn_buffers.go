@@ -21,8 +21,9 @@ type input struct {
 
 // arrivals collects what is in one input.
 type arrivals struct {
-	texts   [][]byte
-	control []byte // the frames that answer pings
+	texts    [][]byte
+	inflated int    // bytes of texts that were compressed
+	control  []byte // the frames that answer pings
 }
 
 // output is a write under way; try is its method of that name, kept so that writing allocates nothing.

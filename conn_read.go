@@ -14,6 +14,9 @@ func (c *conn) take(b []byte) {
 	var closing *happening
 	for len(b) > 0 && closing == nil {
 		hp, n := c.assembler.next(b, c.h.maxMessage)
+		if hp.packed {
+			c.inflate(bt, &hp)
+		}
 		if hp.fault.code != 0 {
 			closing = &happening{fault: hp.fault}
 			break

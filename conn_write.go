@@ -9,8 +9,11 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// AppendFrame appends text as one text frame.
+// AppendFrame appends text as one text frame, compressed if the client takes that and it is long enough.
 func (c *conn) AppendFrame(dst, text []byte) []byte {
+	if c.compress && len(text) >= c.h.deflater.threshold {
+		return c.h.deflater.appendFrame(dst, text)
+	}
 	return append(appendHeader(dst, ws.OpText, len(text)), text...)
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/bachata-go/bachata"
 )
 
-// security.md, line 9: there is no compression to be bombed with.
+// security.md, line 9: unless it is asked for, there is no compression to be bombed with.
 func TestNoCompression(t *testing.T) {
 	t.Parallel()
 	url := serve(t, nil, nil)

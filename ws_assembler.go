@@ -12,12 +12,15 @@ type assembler struct {
 	partial []byte // the start of a frame whose end has not come
 	message []byte // the fragments so far of a message whose last one has not come
 	open    bool   // such a message is under way; its fragments may be empty
+	packed  bool   // the message under way, or the last one, is compressed
+	deflate bool   // permessage-deflate was agreed on
 }
 
 // happening is what the next frame of the input means.
 type happening struct {
 	op      ws.OpCode // OpText: a whole message, of text or binary frames; OpPing, OpPong, OpClose; else nothing to do
 	payload []byte    // unmasked; part of the input, or the assembler gave it away
+	packed  bool      // the payload is compressed, and was not checked
 	code    CloseCode // of OpClose
 	fault   fault
 }
@@ -45,11 +48,18 @@ func (a *assembler) keep(rest []byte) {
 }
 
 // next takes the first frame of b, which it unmasks in place, and returns how many bytes it had: zero if it is not
-// whole yet. limit bounds a message, in bytes, over all its fragments.
+// whole yet. limit bounds a message, in bytes, over all its fragments. A compressed one may exceed it by what deflate at
+// worst adds: whoever inflates it holds the limit.
 func (a *assembler) next(b []byte, limit int) (hp happening, n int) {
-	h, size, f := readHeader(b, a.open)
+	h, size, f := readHeader(b, a.open, a.deflate)
 	if f.code != 0 {
 		return happening{fault: f}, 0
+	}
+	if h.OpCode == ws.OpText || h.OpCode == ws.OpBinary {
+		a.packed = h.Rsv != 0
+	}
+	if a.packed {
+		limit += limit/8 + 64
 	}
 	if h.OpCode.IsData() && h.Length > int64(limit-len(a.message)) {
 		return happening{fault: fault{CloseTooBig, "message is too big"}}, 0
@@ -74,6 +84,9 @@ func (a *assembler) next(b []byte, limit int) (hp happening, n int) {
 			return happening{op: ws.OpContinuation}, n
 		}
 		payload, a.message = a.message, nil
+	}
+	if a.packed {
+		return happening{op: ws.OpText, payload: payload, packed: true}, n
 	}
 	if !utf8.Valid(payload) {
 		return happening{fault: fault{CloseBadText, "message is not UTF-8"}}, n

@@ -3,8 +3,10 @@ package bachata
 import (
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gobwas/ws"
 )
@@ -33,14 +35,15 @@ func (s *sink) Write(b []byte) (int, error) {
 func (s *sink) SetWriteDeadline(time.Time) error { return nil }
 func (s *sink) Close() error                     { return nil }
 
-// feed hands input to a connection in pieces, and returns what its session got and what the client was sent.
-func feed(input []byte, piece int) (got []string, written string) {
+// feed hands input to a connection in pieces, and returns what its session got and what the client was sent. With deflate,
+// compression was agreed on.
+func feed(input []byte, piece int, deflate bool) (got []string, written string) {
 	h := &Handler{maxMessage: 300, MaxPending: 1 << 20}
 	h.setTimeouts()
 	var r notingReceiver
 	var s sink
 	c := newConn(h, &s)
-	c.session = &r
+	c.session, c.deflate = &r, deflate
 	input = slices.Clone(input) // it is unmasked in place
 	for len(input) > 0 {
 		n := min(piece, len(input))
@@ -69,14 +72,29 @@ func FuzzFrames(f *testing.F) {
 		for _, frame := range frames {
 			in = append(in, ws.MustCompileFrame(ws.MaskFrame(frame))...)
 		}
-		f.Add(in, uint8(3))
+		f.Add(in, uint8(3), false)
+		f.Add(in, uint8(3), true)
 	}
-	f.Add([]byte{0x81, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}, uint8(1))
-	f.Fuzz(func(t *testing.T, input []byte, piece uint8) {
-		got, written := feed(input, max(1, len(input)))
-		again, writtenAgain := feed(input, max(1, int(piece)))
+	f.Add([]byte{0x81, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}, uint8(1), false)
+	for _, payload := range []string{
+		"\xf2\x48\xcd\xc9\xc9\x07\x00", "\x00\x05\x00\xfa\xffHello\x00", "\xf3\x48\xcd\xc9\xc9\x07\x00\x00",
+		"\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00", "\x00", "", "\xf2\x00\x11\x00\x00",
+		deflatedText(f, string(make([]byte, 300)), 9), deflatedText(f, string(make([]byte, 301)), 9), deflatedText(f, "\xff", 1),
+	} {
+		in := slices.Concat(packedFrames(payload, 1), packedFrames(payload, 3))
+		f.Add(in, uint8(5), true)
+		f.Add(in, uint8(5), false)
+	}
+	f.Fuzz(func(t *testing.T, input []byte, piece uint8, deflate bool) {
+		got, written := feed(input, max(1, len(input)), deflate)
+		again, writtenAgain := feed(input, max(1, int(piece)), deflate)
 		if !slices.Equal(got, again) || written != writtenAgain {
 			t.Errorf("at once: %q, answered %q; in pieces of %d: %q, answered %q", got, written, piece, again, writtenAgain)
+		}
+		for _, text := range got {
+			if !utf8.ValidString(text) && strings.HasPrefix(text, "text ") || len(text) > len("text ")+300 {
+				t.Errorf("the session got %q", text)
+			}
 		}
 		for rest := []byte(written); len(rest) > 0; {
 			if len(rest) < 2 || rest[1] > maxControl || len(rest) < 2+int(rest[1]) ||

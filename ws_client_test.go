@@ -92,11 +92,30 @@ var drivers = map[string]server{
 		h.Park()
 		return listen(t, h)
 	},
+	"wrapped": func(t *testing.T, o *bachata.Options, change func(h *bachata.Handler)) string {
+		server := httptest.NewUnstartedServer(newHandler(t, o, change))
+		server.Listener = wrappingListener{server.Listener}
+		server.Start()
+		t.Cleanup(server.Close)
+		return "ws" + strings.TrimPrefix(server.URL, "http") + "/?channel=anna"
+	},
 	"TLS": func(t *testing.T, o *bachata.Options, change func(h *bachata.Handler)) string {
 		server := httptest.NewTLSServer(newHandler(t, o, change))
 		t.Cleanup(server.Close)
 		return "wss" + strings.TrimPrefix(server.URL, "https") + "/?channel=anna"
 	},
+}
+
+// wrappingListener hides what its connections are, as a listener that counts bytes does.
+type wrappingListener struct{ net.Listener }
+
+// Accept returns a connection that is no *net.TCPConn.
+func (l wrappingListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return struct{ net.Conn }{conn}, nil
 }
 
 // onEach runs test for each driver.

@@ -18,8 +18,8 @@ type fault struct {
 
 // readHeader reads the header of the frame at the start of b and returns its size, or zero if b holds too little of
 // it. It is checked as far as it is there, so that two wrong bytes are enough to be refused. open says that a
-// fragmented message is under way.
-func readHeader(b []byte, open bool) (h ws.Header, size int, f fault) {
+// fragmented message is under way, deflate that permessage-deflate was agreed on.
+func readHeader(b []byte, open, deflate bool) (h ws.Header, size int, f fault) {
 	if len(b) < 2 {
 		return h, 0, fault{}
 	}
@@ -31,6 +31,9 @@ func readHeader(b []byte, open bool) (h ws.Header, size int, f fault) {
 	state := ws.StateServerSide
 	if open {
 		state = state.Set(ws.StateFragmented)
+	}
+	if deflate && b[0]&0x70 == rsv1 && (h.OpCode == ws.OpText || h.OpCode == ws.OpBinary) {
+		state = state.Set(ws.StateExtended) // nothing else may carry the bit (RFC 7692, section 6)
 	}
 	if err := ws.CheckHeader(h, state); err != nil {
 		return h, 0, fault{CloseProtocolError, err.Error()}

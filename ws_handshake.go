@@ -36,10 +36,13 @@ func checkHandshake(w http.ResponseWriter, r *http.Request) bool {
 	case r.Method != http.MethodGet:
 		w.Header().Set("Allow", http.MethodGet)
 		return refuse(http.StatusMethodNotAllowed, "a WebSocket handshake is a GET")
-	case r.Header.Get("Sec-WebSocket-Version") != "13":
+	case !slices.Equal(r.Header.Values("Sec-WebSocket-Version"), []string{"13"}):
 		return refuse(http.StatusUpgradeRequired, "this endpoint speaks version 13 of WebSocket")
-	case err != nil || len(key) != 16:
-		return refuse(http.StatusBadRequest, "the Sec-WebSocket-Key is not 16 bytes in base64")
+	case err != nil || len(key) != 16 || len(r.Header.Values("Sec-WebSocket-Key")) != 1:
+		return refuse(http.StatusBadRequest, "the Sec-WebSocket-Key is not 16 bytes in base64, once")
+	}
+	if _, ok := negotiateDeflate(r.Header.Values("Sec-WebSocket-Extensions")); !ok {
+		return refuse(http.StatusBadRequest, "the Sec-WebSocket-Extensions are not a list of extensions")
 	}
 	return true
 }
@@ -56,13 +59,13 @@ func hasToken(header http.Header, name, token string) bool {
 	return false
 }
 
-// upgrade takes the connection over from net/http and answers the handshake. rest is what the client sent behind it.
-// The response to a request that it returns an error for is written.
-func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) (nc net.Conn, rest []byte, err error) {
+// upgrade takes the connection over from net/http and answers the handshake. rest is what the client sent behind it,
+// deflate says that compression was agreed on. The response to a request that it returns an error for is written.
+func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) (nc net.Conn, rest []byte, deflate bool, err error) {
 	nc, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		http.Error(w, "this endpoint can't take over its connections", http.StatusInternalServerError)
-		return nil, nil, fmt.Errorf("hijack connection, which a middleware may prevent: %w", err)
+		return nil, nil, false, fmt.Errorf("hijack connection, which a middleware may prevent: %w", err)
 	}
 	// Checked and reduced to what counts, for the upgrader looks at the first of repeated headers only.
 	handshake := &http.Request{
@@ -82,16 +85,23 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) (nc net.Conn, 
 	if handshake.Host == "" {
 		handshake.Host = "-" // HTTP/1.1 may have an empty one; it is not used
 	}
+	if h.Compression != nil {
+		// A header that is not well formed was refused by checkHandshake.
+		if agreed, _ := negotiateDeflate(r.Header["Sec-Websocket-Extensions"]); agreed != "" {
+			deflate = true
+			upgrader.Header = http.Header{"Sec-Websocket-Extensions": {agreed}}
+		}
+	}
 	if _, _, _, err := upgrader.Upgrade(handshake, hijacked{w, nc, rw}); err != nil {
 		_ = nc.Close()
-		return nil, nil, fmt.Errorf("answer handshake: %w", err)
+		return nil, nil, false, fmt.Errorf("answer handshake: %w", err)
 	}
 	setNoDelay(nc)
 	if n := rw.Reader.Buffered(); n > 0 {
 		rest = make([]byte, n)
 		_, err = io.ReadFull(rw.Reader, rest)
 	}
-	return nc, rest, err
+	return nc, rest, deflate, err
 }
 
 // hijacked is the ResponseWriter of a connection that is hijacked already.

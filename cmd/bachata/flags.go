@@ -39,6 +39,7 @@ type options struct {
 	maxMessage     int
 	windowMessages int
 	windowBytes    int
+	compress       bool
 
 	log logSpec
 

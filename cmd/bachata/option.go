@@ -95,6 +95,8 @@ func serveSections() []section {
 				set: countBetween(func(o *options) *int { return &o.windowMessages }, 1, 1_000_000)},
 			{name: "window-bytes", arg: "SIZE", def: "4MiB", help: "How many bytes of them; one larger message goes alone.",
 				set: sizeBetween(func(o *options) *int { return &o.windowBytes }, 1<<10, 1<<30)},
+			{name: "compress", boolean: true, def: "off", set: yesOrNo(func(o *options) *bool { return &o.compress }),
+				help: "Compress messages from 512 bytes on, for clients that can. Less traffic for more processor time."},
 		}},
 		{"Logging", "", []option{
 			{name: "log", arg: "LEVEL[,FORMAT]", def: "info", set: setLog,

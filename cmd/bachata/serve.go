@@ -124,6 +124,9 @@ func newHandler(o *options, signed *tokens, center *bachata.Center, logger *slog
 	if signed != nil {
 		h.Authenticate = signed.authenticate
 	}
+	if o.compress {
+		h.Compression = new(bachata.Compression)
+	}
 	return h
 }
 

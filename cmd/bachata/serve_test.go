@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsflate"
 	"github.com/golang-jwt/jwt/v5"
 )
 
@@ -156,6 +158,27 @@ func TestServeAnswersOverHTTP(t *testing.T) {
 	answer := make([]byte, 12)
 	if _, err := conn.Read(answer); err != nil || string(answer) != "HTTP/1.1 431" {
 		t.Errorf("a header of 64 KiB is answered %q, %v, want 431", answer, err)
+	}
+}
+
+func TestServeCompresses(t *testing.T) {
+	t.Parallel()
+	for _, on := range []bool{false, true} {
+		args := []string{"--queue", "memory:"}
+		if on {
+			args = append(args, "--compress")
+		}
+		s := startServer(t, args...)
+		d := ws.Dialer{}
+		d.Extensions = append(d.Extensions, wsflate.Parameters{ClientMaxWindowBits: 1}.Option())
+		conn, _, handshake, err := d.Dial(within(t, stepTimeout), "ws://"+s.address+"/messages?channel=anna")
+		if err != nil {
+			t.Fatalf("dial: %v", err)
+		}
+		conn.Close()
+		if got := len(handshake.Extensions) == 1; got != on {
+			t.Errorf("with %q, compression was agreed on: %v", args, got)
+		}
 	}
 }
 
