@@ -31,7 +31,7 @@ var Bachata = &Dialect{
 	Path:      "/messages",
 	Message:   func(_, dest string, n int) string { return wire.Message(dest, n) },
 	Confirm:   func(_ string, id string) string { return wire.Confirm(id) },
-	accepted:  []byte(`{"type":100`),
+	accepted:  []byte(`{"type":100,`),
 	delivered: []byte(`{"id":"`),
 	receipt:   []byte(`{"type":300`),
 	refused:   []byte(`{"type":4`),
@@ -56,38 +56,40 @@ var Centrifuge = &Dialect{
 	ping:      "{}",
 }
 
-type kind int
+// Kind is what a message from the server is.
+type Kind int
 
+// What the loads tell apart.
 const (
-	other kind = iota
-	accepted
-	delivered
-	receipt
+	Other     Kind = iota
+	Accepted       // 100
+	Delivered      // a message
+	Receipt        // 300
 	refused
 	pinged
 )
 
-func (d *Dialect) kind(text []byte) kind {
+func (d *Dialect) kind(text []byte) Kind {
 	switch {
 	case bytes.HasPrefix(text, d.receipt):
-		return receipt
+		return Receipt
 	case bytes.HasPrefix(text, d.delivered):
-		return delivered
+		return Delivered
 	case bytes.HasPrefix(text, d.accepted):
 		if d.ping != "" && bytes.Contains(text, []byte(`,"error":`)) {
 			return refused
 		}
-		return accepted
+		return Accepted
 	case bytes.HasPrefix(text, d.refused):
 		return refused
 	case d.ping != "" && string(text) == d.ping:
 		return pinged
 	}
-	return other
+	return Other
 }
 
-// idOf returns the id in a message that was delivered.
-func (d *Dialect) idOf(text []byte) string {
+// IDOf returns the id in a message that was delivered.
+func (d *Dialect) IDOf(text []byte) string {
 	mark := wire.Message("", 0)[:wire.IDAt]
 	at := bytes.Index(text, []byte(mark)) + len(mark)
 	return string(text[at : at+wire.IDDigits])

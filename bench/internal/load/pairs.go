@@ -132,7 +132,7 @@ func (c *client) fail(err error) {
 }
 
 // each calls handle for every message, and writes when what one read brought is done, until the connection ends.
-func (c *client) each(handle func(k kind, text []byte)) {
+func (c *client) each(handle func(k Kind, text []byte)) {
 	d := c.l.Dialect
 	buf := append(make([]byte, 0, 256<<10), c.rest...)
 	for {
@@ -169,7 +169,7 @@ func (c *client) each(handle func(k kind, text []byte)) {
 	}
 }
 
-func (c *client) one(text []byte, handle func(k kind, text []byte)) {
+func (c *client) one(text []byte, handle func(k Kind, text []byte)) {
 	switch k := c.l.Dialect.kind(text); k {
 	case pinged:
 		c.say(string(text))
@@ -212,8 +212,8 @@ func (c *client) send(pair int) {
 		c.fail(err)
 		return
 	}
-	c.each(func(k kind, _ []byte) {
-		if k != receipt {
+	c.each(func(k Kind, _ []byte) {
+		if k != Receipt {
 			return
 		}
 		c.l.Cycles.Add(1)
@@ -227,9 +227,9 @@ func (c *client) send(pair int) {
 }
 
 func (c *client) receive() {
-	c.each(func(k kind, text []byte) {
-		if k == delivered {
-			c.say(c.l.Dialect.Confirm(c.peer, c.l.Dialect.idOf(text)))
+	c.each(func(k Kind, text []byte) {
+		if k == Delivered {
+			c.say(c.l.Dialect.Confirm(c.peer, c.l.Dialect.IDOf(text)))
 		}
 	})
 }
