@@ -21,6 +21,7 @@ type part struct {
 var parts = []part{
 	{"cycle", Cycle},
 	{"latency", Latency},
+	{"fanout", Fanout},
 }
 
 // Main runs the part of that name, or all of them if it is empty, and returns the status to exit with. In a child of a

@@ -82,13 +82,10 @@ func connect(addr string, from netip.Addr) (int, error) {
 // shake writes the handshake and reads its answer up to the first whole frame. It returns what it has read behind the
 // answer, that frame included.
 func shake(fd int, d *Dialect, name string, buf []byte) ([]byte, error) {
-	request := []byte(wire.Handshake(d.Path, name))
-	if d.Hello != "" {
-		request = wire.AppendClient(request, wire.Text, d.Hello)
-	}
-	if _, err := syscall.Write(fd, request); err != nil {
+	if _, err := syscall.Write(fd, []byte(wire.Handshake(d.Path, name))); err != nil {
 		return nil, fmt.Errorf("shake hands: %w", err)
 	}
+	hello := d.Hello
 	n := 0
 	for {
 		m, err := syscall.Read(fd, buf[n:])
@@ -99,6 +96,12 @@ func shake(fd int, d *Dialect, name string, buf []byte) ([]byte, error) {
 		_, frames, ok := bytes.Cut(buf[:n], []byte("\r\n\r\n"))
 		if !ok {
 			continue
+		}
+		if hello != "" {
+			if _, err := syscall.Write(fd, wire.AppendClient(nil, wire.Text, hello)); err != nil {
+				return nil, fmt.Errorf("say hello: %w", err)
+			}
+			hello = ""
 		}
 		if _, _, _, ok := wire.Next(frames); ok {
 			return frames, nil

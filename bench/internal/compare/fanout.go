@@ -1,0 +1,177 @@
+//go:build linux
+
+package compare
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/bachata-go/bachata/bench/internal/load"
+	"github.com/bachata-go/bachata/bench/internal/proc"
+	"github.com/bachata-go/bachata/bench/internal/wire"
+)
+
+// Fanout measures how many deliveries a server makes in a second of CPU, when each message goes to many sockets: with a
+// simple queue, which has no receipts, beside a floor that writes the same bytes; and with receipts, every receiver
+// answering a 200 for which the sender gets a 300, beside a floor that reads and writes those too. One message is on its
+// way at a time: the next is sent when all that belongs to the last has come.
+func Fanout(args []string) error {
+	flags := flag.NewFlagSet("fanout", flag.ContinueOnError)
+	f := fanout{}
+	sockets := flags.String("sockets", "1000,5000", "sockets that a message goes to")
+	seconds := flags.Float64("seconds", 1.5, "seconds that each measurement takes")
+	flags.IntVar(&f.rounds, "rounds", 3, "measurements of each, in turns")
+	servers := flags.String("servers", "simple,centrifuge,memory", "servers to measure: simple and centrifuge without receipts, the others with them")
+	dir := flags.String("dir", ".", "where the disk queue is, for as long as this runs")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	f.d = time.Duration(*seconds * float64(time.Second))
+	var err error
+	if f.rig, err = newRig(*dir); err != nil {
+		return err
+	}
+	defer f.rig.close()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for text := range strings.SplitSeq(*sockets, ",") {
+		var n int
+		if _, err := fmt.Sscan(text, &n); err != nil || n > 9999 {
+			return fmt.Errorf("sockets %q: not a number up to 9999", text)
+		}
+		for _, receipts := range []bool{false, true} {
+			var names []string
+			for name := range strings.SplitSeq(*servers, ",") {
+				if receipts != (name == "simple" || name == "centrifuge") {
+					names = append(names, name)
+				}
+			}
+			if len(names) == 0 {
+				continue
+			}
+			if err := f.compare(n, receipts, append([]string{"floor"}, names...)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+type fanout struct {
+	rig    *rig
+	rounds int
+	d      time.Duration
+}
+
+// fanoutSample is one measurement.
+type fanoutSample struct {
+	each   float64 // CPU of a delivery, in ns
+	rate   float64 // deliveries a second
+	writes float64 // system calls a delivery
+}
+
+func (f *fanout) compare(sockets int, receipts bool, names []string) error {
+	samples := map[string][]fanoutSample{}
+	for range f.rounds {
+		for _, name := range names {
+			s, err := f.measure(name, sockets, receipts)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			samples[name] = append(samples[name], s)
+		}
+	}
+	with := "without receipts"
+	if receipts {
+		with = "with receipts"
+	}
+	fmt.Printf("fanout: one message to %d sockets %s; median of %d (best)\n", sockets, with, f.rounds)
+	var floor, leastFloor float64
+	for _, name := range names {
+		m, best := median(samples[name], func(s fanoutSample) float64 { return s.each })
+		if name == "floor" {
+			floor, leastFloor = m.each, best.each
+		}
+		fmt.Printf("  %-10s %7.0f deliveries a CPU second (%.0f)  %.2f of floor (%.2f)  %7.0f deliveries/s  %.2f writes each\n",
+			name, 1e9/m.each, 1e9/best.each, floor/m.each, leastFloor/best.each, m.rate, m.writes)
+	}
+	return nil
+}
+
+func (f *fanout) measure(server string, sockets int, receipts bool) (s fanoutSample, err error) {
+	p, err := f.rig.start(proc.Config{Role: server, Members: sockets})
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, p.Stop()) }()
+	var e *load.Engine
+	accepted, deliveries, confirmed := 0, 0, 0
+	e, err = load.NewEngine(dialectOf(server), func(c *load.Conn, k load.Kind, text []byte) {
+		switch k {
+		case load.Accepted:
+			accepted++
+		case load.Delivered:
+			deliveries++
+			if receipts {
+				e.Say(c, e.Dialect.Confirm(c.Name, e.Dialect.IDOf(text)))
+			}
+		case load.Receipt:
+			confirmed++
+		}
+	})
+	if err != nil {
+		return s, err
+	}
+	defer e.Close()
+	for i := range sockets {
+		if _, err := e.Dial(p.Address, wire.Name('r', i), i); err != nil {
+			return s, err
+		}
+	}
+	sender, err := e.Dial(p.Address, wire.Name('s', 0), 0)
+	if err != nil {
+		return s, err
+	}
+	time.Sleep(20 * time.Millisecond) // what it does behind the last connection
+	accepted = 0
+	messages := 0
+	var cpu time.Duration
+	var cold, writes int64
+	start := time.Now()
+	warm, end := start.Add(f.d/5), start.Add(f.d/5+f.d)
+	var began time.Time
+	for {
+		if accepted >= messages && deliveries >= messages*sockets && (!receipts || confirmed >= messages*sockets) {
+			now := time.Now()
+			if began.IsZero() && now.After(warm) {
+				began, cpu, cold = now, p.CPU(), int64(deliveries)
+				_, writes = p.Calls()
+			}
+			if now.After(end) {
+				break
+			}
+			messages++
+			e.Say(sender, e.Dialect.Message(sender.Name, wire.GroupName, messages))
+		}
+		if err := e.Loop(time.Second); err != nil {
+			return s, err
+		}
+		if time.Since(end) > 10*time.Second {
+			return s, fmt.Errorf("of %d messages to %d sockets came %d 100s, %d deliveries, %d 300s", messages, sockets, accepted, deliveries, confirmed)
+		}
+	}
+	_, w := p.Calls()
+	n := float64(int64(deliveries) - cold)
+	if n == 0 {
+		return s, fmt.Errorf("no message in %v", f.d)
+	}
+	return fanoutSample{
+		each:   float64(p.CPU()-cpu) / n,
+		rate:   n / time.Since(began).Seconds(),
+		writes: float64(w-writes) / n,
+	}, nil
+}
