@@ -23,13 +23,13 @@ func (s *Session) appendPingLocked(frames []byte) []byte {
 	}
 	s.pingDue, s.inFlight, s.unproven = false, true, 0
 	s.pingSent++
-	return s.barrier.AppendPing(frames, strconv.AppendUint(nil, s.pingSent, 10))
+	return s.barrier.AppendPing(frames, strconv.AppendUint(make([]byte, 0, 20), s.pingSent, 10))
 }
 
 func (s *Session) pingTime() {
 	s.mu.Lock()
 	s.pingTimer = nil
-	s.pingDue = true
+	s.pingDue, s.chores = true, true
 	s.mu.Unlock()
 	s.pump.kick(s.center, s)
 }
@@ -63,7 +63,7 @@ func (s *Session) Pong(payload []byte) {
 		return
 	}
 	s.inFlight = false
-	var keys []Key
+	keys := make([]Key, 0, min(s.window.messages, barrierFrames))
 	s.window.each(waiting, func(w *written) {
 		if w.id == 0 && w.proof <= counter {
 			w.state = confirming
@@ -72,7 +72,7 @@ func (s *Session) Pong(payload []byte) {
 	})
 	s.mu.Unlock()
 	if len(keys) > 0 {
-		s.pop(keys)
+		s.pop(s.center.ctx, keys)
 	}
 	s.pingIfDue() // for what was written since
 }

@@ -102,6 +102,8 @@ type Center struct {
 	draining atomic.Bool
 	posts    postPool
 
+	intakes, deliveries sync.Pool
+
 	mu      sync.Mutex
 	hubs    map[string]*hub
 	closing bool // no new sockets
@@ -132,6 +134,8 @@ func NewCenter(q Queue, o *Options) *Center {
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.routes.Store(new([]Route))
+	c.intakes.New = func() any { return &intake{cause: cause{Context: c.ctx, center: c}} }
+	c.deliveries.New = func() any { return new(delivery) }
 	c.work.done = make(chan struct{})
 	if c.enter() {
 		go c.sweep()

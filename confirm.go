@@ -28,9 +28,9 @@ func (s *Session) confirm(keys []Key, t *Transport) []Key {
 }
 
 // pop takes what keys name off the inbox. What fails is kept and tried again.
-func (s *Session) pop(keys []Key) {
+func (s *Session) pop(ctx context.Context, keys []Key) {
 	c := s.center
-	popped, err := c.queue.PopDelivered(c.ctx, s.identity.Channel, s.identity.From, keys)
+	popped, err := c.queue.PopDelivered(ctx, s.identity.Channel, s.identity.From, keys)
 	if err != nil {
 		c.logQueueError("pop", err)
 	}
@@ -39,7 +39,8 @@ func (s *Session) pop(keys []Key) {
 		return
 	}
 	var failed []Key
-	cursors := make([]Cursor, 0, len(keys))
+	var cursors []Cursor
+	alone := s.hub.alone()
 	confirmed, left := int64(0), 0
 	s.mu.Lock()
 	for i, key := range keys {
@@ -50,7 +51,9 @@ func (s *Session) pop(keys []Key) {
 		cursor := key.Cursor
 		if popped[i].Found {
 			cursor = popped[i].Cursor
-			cursors = append(cursors, cursor)
+			if !alone {
+				cursors = append(cursors, cursor)
+			}
 		}
 		w := s.window.at(cursor) // a key without a cursor may name what was written while the pop was on its way
 		if popped[i].Found && (key.Cursor == 0 || w != nil && w.id != 0) {
@@ -80,6 +83,7 @@ func (s *Session) pop(keys []Key) {
 func (s *Session) keep(keys []Key) {
 	s.mu.Lock()
 	for _, key := range keys {
+		s.chores = true
 		if key.Cursor != 0 {
 			if w := s.window.at(key.Cursor); w != nil && w.state == confirming {
 				w.state = unpopped
@@ -103,7 +107,7 @@ func (s *Session) popAgain() {
 	})
 	s.mu.Unlock()
 	if len(keys) > 0 {
-		s.pop(keys)
+		s.pop(s.center.ctx, keys)
 	}
 }
 

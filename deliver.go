@@ -7,13 +7,18 @@ import (
 // wake is called by the hub, under its lock, when the inbox may hold something new.
 func (s *Session) wake(w Wake) {
 	s.mu.Lock()
-	if w.Envelope != nil && s.cursor == w.Prev && s.hint == nil {
-		s.hint = &w
-	} else {
-		s.behind = true // the pump may be about to take the hint for all there is
+	switch n := len(w.Envelopes); {
+	case n == 0 || w.Prev != s.ahead || s.behind || len(s.hints)+n > fetchLimit.Messages:
+		s.behind = true
+	case len(s.hints) == 0:
+		s.hints, s.hinted = w.Envelopes, w.Prev
+		s.ahead = w.Envelopes[n-1].Cursor
+	default:
+		s.hints = append(s.hints[:len(s.hints):len(s.hints)], w.Envelopes...)
+		s.ahead = w.Envelopes[n-1].Cursor
 	}
 	s.mu.Unlock()
-	s.pump.kick(s.center, s)
+	s.pump.wake(w.Cause, s.center, s)
 }
 
 // sweep reads the inbox whether there was a wake-up or not, and looks what other nodes have confirmed.
@@ -23,7 +28,10 @@ func (s *Session) sweep() {
 		return
 	}
 	s.mu.Lock()
+	s.behind = true
 	s.recheck = s.stalled
+	s.chores = s.chores || s.recheck
+	s.window.shrink()
 	s.mu.Unlock()
 	s.pump.kick(s.center, s)
 }
@@ -33,32 +41,43 @@ func (s *Session) work() {
 	if s.center.mode == Simple {
 		return
 	}
-	s.popAgain()
-	s.lookAround()
+	s.mu.Lock()
+	chores := s.chores
+	s.chores = false
+	s.mu.Unlock()
+	if chores {
+		s.popAgain()
+		s.lookAround()
+	}
 	for s.deliver() {
 	}
-	s.pingIfDue()
+	if chores {
+		s.pingIfDue()
+	}
 }
 
 // deliver reads and writes once, and reports whether there may be more.
 func (s *Session) deliver() bool {
 	c := s.center
 	s.mu.Lock()
-	room, after, hint, behind := s.window.room(c.options.Window), s.cursor, s.hint, s.behind
-	s.hint, s.behind = nil, false
+	room, after := s.window.room(c.options.Window), s.cursor
+	hints, behind := s.hints, s.behind || s.hinted != after
+	s.hints, s.behind = nil, false
 	if s.closed || c.draining.Load() {
 		s.mu.Unlock()
 		return false
 	}
 	if room.Messages <= 0 || room.Bytes <= 0 {
+		s.ahead = s.cursor
 		s.stallLocked()
 		s.mu.Unlock()
 		return false
 	}
 	s.mu.Unlock()
 
-	if hint != nil && hint.Prev == after {
-		return s.writeEnvelopes([]Envelope{*hint.Envelope}) && behind // what comes later has its own wake-up
+	if len(hints) > 0 && !behind {
+		s.writeEnvelopes(hints)
+		return false // what comes later has its own wake-up
 	}
 	envelopes, err := c.queue.Fetch(c.ctx, s.identity.Channel, after,
 		Limit{Messages: min(room.Messages, fetchLimit.Messages), Bytes: min(room.Bytes, fetchLimit.Bytes)})
@@ -69,11 +88,14 @@ func (s *Session) deliver() bool {
 	}
 	s.mu.Lock()
 	s.retryDelay = 0
+	if len(envelopes) == 0 && len(s.hints) == 0 {
+		s.ahead = s.cursor
+	}
 	s.mu.Unlock()
 	if len(envelopes) == 0 {
 		return false
 	}
-	return s.writeEnvelopes(envelopes)
+	return s.writeEnvelopes(envelopes) && !envelopes[len(envelopes)-1].Last
 }
 
 // writeEnvelopes writes envelopes to the socket, noting them in the window first (not in simple mode), and reports
@@ -81,7 +103,7 @@ func (s *Session) deliver() bool {
 func (s *Session) writeEnvelopes(envelopes []Envelope) bool {
 	all, arrived := s.writeInto(envelopes)
 	if len(arrived) > 0 {
-		s.pop(arrived)
+		s.pop(s.center.ctx, arrived)
 	}
 	return all
 }
@@ -89,9 +111,8 @@ func (s *Session) writeEnvelopes(envelopes []Envelope) bool {
 // writeInto does that. Without a barrier, arrived is what has arrived as soon as it is written.
 func (s *Session) writeInto(envelopes []Envelope) (all bool, arrived []Key) {
 	c := s.center
-	frames, text := getBuffer(), getBuffer()
-	defer putBuffer(frames)
-	defer putBuffer(text)
+	d := c.deliveries.Get().(*delivery)
+	defer d.release(c)
 	var messages, receipts, gaps int64
 	all = true
 
@@ -106,12 +127,13 @@ func (s *Session) writeInto(envelopes []Envelope) (all bool, arrived []Key) {
 		e := &envelopes[i]
 		payload := e.Payload
 		if e.Kind != KindMessage {
-			*text = c.appendNotice((*text)[:0], e)
-			payload = *text
+			d.appendNotice(c.proto, e)
+			payload = d.text
 		}
 		if c.mode == Reliable {
 			w := written{cursor: e.Cursor, size: int32(len(payload))}
-			if len(payload) > s.window.room(c.options.Window).Bytes && s.window.messages > 0 {
+			room := s.window.room(c.options.Window)
+			if room.Messages <= 0 || len(payload) > room.Bytes && s.window.messages > 0 {
 				s.stallLocked()
 				all = false
 				break
@@ -137,12 +159,15 @@ func (s *Session) writeInto(envelopes []Envelope) (all bool, arrived []Key) {
 		case KindGap:
 			gaps++
 		}
-		*frames = s.socket.AppendFrame(*frames, payload)
+		d.frames = s.socket.AppendFrame(d.frames, payload)
 	}
-	*frames = s.appendPingLocked(*frames)
+	if len(s.hints) == 0 {
+		s.ahead = s.cursor
+	}
+	d.frames = s.appendPingLocked(d.frames)
 	s.mu.Unlock()
 
-	if len(*frames) > 0 && !s.writeLocked(*frames) {
+	if len(d.frames) > 0 && !s.writeLocked(d.frames) {
 		return false, nil
 	}
 	c.counters.Add(CountWritten, messages)
@@ -151,19 +176,35 @@ func (s *Session) writeInto(envelopes []Envelope) (all bool, arrived []Key) {
 	return all, arrived
 }
 
-// appendNotice encodes what is no message: a receipt or a gap.
-func (c *Center) appendNotice(dst []byte, e *Envelope) []byte {
-	if e.Kind == KindGap {
-		return c.proto.AppendTransport(dst, &Transport{Code: CodeGap, Gap: e.Gap})
+// delivery is what one write to a socket is built in.
+type delivery struct {
+	frames, text []byte
+	notice       Transport
+	ids          [1]ID
+}
+
+func (d *delivery) release(c *Center) {
+	if cap(d.frames) > keptBuffer || cap(d.text) > keptBuffer {
+		return
 	}
-	code := CodeDelivered
-	switch e.Outcome {
-	case OutcomeExpired:
-		code = CodeExpired
-	case OutcomeDropped:
-		code = CodeDropped
+	d.frames, d.notice, d.ids = d.frames[:0], Transport{}, [1]ID{}
+	c.deliveries.Put(d)
+}
+
+// appendNotice encodes what is no message, a receipt or a gap, in d.text.
+func (d *delivery) appendNotice(p Protocol, e *Envelope) {
+	d.notice = Transport{Code: CodeGap, Gap: e.Gap}
+	if e.Kind != KindGap {
+		d.ids[0] = e.ID
+		d.notice = Transport{Code: CodeDelivered, IDs: d.ids[:], From: e.From, Dest: e.Dest, Time: e.Time}
+		switch e.Outcome {
+		case OutcomeExpired:
+			d.notice.Code = CodeExpired
+		case OutcomeDropped:
+			d.notice.Code = CodeDropped
+		}
 	}
-	return c.proto.AppendTransport(dst, &Transport{Code: code, IDs: []ID{e.ID}, From: e.From, Dest: e.Dest, Time: e.Time})
+	d.text = p.AppendTransport(d.text[:0], &d.notice)
 }
 
 // stallLocked notes that the pump stopped at a full window, and sees to it that the client is told if that lasts.

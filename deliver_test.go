@@ -195,10 +195,16 @@ func TestWakeUpsDuringAWrite(t *testing.T) {
 			})
 		}
 		message := func(id string) []byte { return []byte(strings.Replace(hi, `"1"`, `"`+id+`"`, 1)) }
-		anna.session.Receive([][]byte{message("1")})
+		received := make(chan struct{})
+		go func() {
+			defer close(received)
+			anna.session.Receive([][]byte{message("1")})
+		}()
 		<-entered
-		anna.session.Receive([][]byte{message("2"), message("3")})
+		carl := connect(t, c, "carl")
+		carl.session.Receive([][]byte{message("2"), message("3")})
 		close(gate)
+		<-received
 		if got := bob.take(); len(got) != 3 {
 			t.Errorf("bob was written %d of 3: %q", len(got), got)
 		}

@@ -97,7 +97,7 @@ func (c *Center) part(s *Session) {
 // wake is called by the queue when the channel may hold something new.
 func (h *hub) wake(w Wake) {
 	if h.center.mode == Simple {
-		h.simple.kick(h.center, h)
+		h.simple.wake(w.Cause, h.center, h)
 		return
 	}
 	h.mu.Lock()
@@ -127,6 +127,13 @@ func (h *hub) list() []*Session {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.sessions)
+}
+
+// alone reports whether the channel has one socket on this node.
+func (h *hub) alone() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.sessions) < 2
 }
 
 // confirmed tells the other sessions of the channel what by has taken off the inbox.

@@ -70,7 +70,14 @@ func (c *Center) store(ctx context.Context, m *Message, d decided) (Result, erro
 		return Result{}, nil
 	}
 	items := []Item{c.item(m, d)}
-	results, err := c.queue.Put(ctx, items)
+	by := &cause{Context: ctx, center: c}
+	results, err := c.queue.Put(by, items)
+	if len(by.woken) > 0 && c.enter() {
+		go func() {
+			defer c.leave()
+			by.run()
+		}()
+	}
 	if err != nil {
 		return Result{}, fmt.Errorf("put message: %w", err)
 	}

@@ -191,6 +191,10 @@ type Envelope struct {
 	Time    int64   // of a receipt: when it happened, Unix milliseconds
 
 	Gap Gap // of a gap
+
+	// Last is true if Fetch saw that nothing follows it in the inbox, so far: its reader need not ask for more. It may
+	// be false all the same.
+	Last bool
 }
 
 // Gap counts what an inbox no longer has.
@@ -215,12 +219,12 @@ type Popped struct {
 	Cursor Cursor // of what was taken
 }
 
-// Wake tells a watcher that its channel may hold something new. It may be empty; with Envelope set, that envelope
-// follows directly on Prev and stands at Envelope.Cursor, so that a reader whose own cursor equals Prev can spare
-// itself the Fetch.
+// Wake tells a watcher that its channel may hold something new. It may be empty; with Envelopes, the first of them
+// follows directly on Prev and each on the one before it, so that a reader whose own cursor equals Prev can spare
+// itself the Fetch. They are shared by all who are woken: nobody changes them.
 type Wake struct {
-	Prev     Cursor
-	Envelope *Envelope
+	Prev      Cursor
+	Envelopes []Envelope
 	// Cause is the context that was given to the Put or PopDelivered that this comes of, if that call itself calls wake
 	// before it returns; else nil. The caller may know by it what it has to do afterwards.
 	Cause context.Context

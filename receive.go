@@ -1,15 +1,17 @@
 package bachata
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"sync"
 )
 
 // intake collects what one read of a socket brought, so that it is put in one call, popped in one call and answered
 // with one write.
 type intake struct {
+	cause   // of what the session has the queue do
 	frame   Frame
+	made    []Message // room for messages
 	items   []Item
 	bytes   int // of the items' payloads
 	routed  []routed
@@ -32,14 +34,13 @@ type routed struct {
 	posts   []post
 }
 
-var intakes = sync.Pool{New: func() any { return new(intake) }}
-
-func (b *intake) release() {
+func (b *intake) release(c *Center) {
 	b.frame = Frame{Transport: Transport{IDs: b.frame.Transport.IDs[:0]}}
-	if cap(b.out) > 64<<10 {
+	if cap(b.out) > keptBuffer {
 		b.out = nil
 	}
-	intakes.Put(b)
+	b.made = nil
+	c.intakes.Put(b)
 }
 
 func (b *intake) reset() {
@@ -59,10 +60,13 @@ func (s *Session) Receive(texts [][]byte) {
 		return // the socket is being closed
 	}
 	defer s.center.leave()
-	b := intakes.Get().(*intake)
-	defer b.release()
+	b := s.center.intakes.Get().(*intake)
+	defer b.release(s.center)
 	s.center.counters.Add(CountFramesIn, int64(len(texts)))
-	for _, text := range texts {
+	for i, text := range texts {
+		if len(b.made) == 0 && i < len(texts)-1 {
+			b.made = make([]Message, min(len(texts)-i, messagesAtOnce))
+		}
 		s.receive(b, text)
 		if len(b.items) >= batchItems || b.bytes >= batchBytes || len(b.keys) >= s.center.options.Window.Messages {
 			s.finish(b)
@@ -81,9 +85,21 @@ func (s *Session) receive(b *intake, text []byte) {
 		s.transport(b, &b.frame.Transport)
 		return
 	}
-	m := new(Message)
-	*m = b.frame.Message
-	s.message(b, m)
+	s.message(b, b.keep(&b.frame.Message))
+}
+
+// messagesAtOnce is how many messages of one read share one allocation.
+const messagesAtOnce = 16
+
+// keep returns a copy of m that routes may keep.
+func (b *intake) keep(m *Message) *Message {
+	if len(b.made) == 0 {
+		b.made = make([]Message, 1)
+	}
+	kept := &b.made[0]
+	b.made = b.made[1:]
+	*kept = *m
+	return kept
 }
 
 // transport handles a transport message of the client's.
@@ -173,10 +189,10 @@ func (s *Session) finish(b *intake) {
 	defer b.reset()
 	var results []PutResult
 	if len(b.items) > 0 {
-		results = c.put(b.items)
+		results = c.put(&b.cause, b.items)
 	}
 	if len(b.keys) > 0 {
-		s.pop(b.keys)
+		s.pop(&b.cause, b.keys)
 	}
 	for i := range b.replies {
 		r := &b.replies[i]
@@ -192,6 +208,7 @@ func (s *Session) finish(b *intake) {
 	if len(b.out) > 0 {
 		s.writeFrames(b.out)
 	}
+	b.cause.run()
 	for i := range b.routed {
 		c.postProcess(b.routed[i], b.items[i].Channels, results[i])
 	}
@@ -219,8 +236,8 @@ func (s *Session) outcome(b *intake, r *reply, result PutResult) bool {
 }
 
 // put stores items. What the queue does not answer for is unavailable.
-func (c *Center) put(items []Item) []PutResult {
-	results, err := c.queue.Put(c.ctx, items)
+func (c *Center) put(ctx context.Context, items []Item) []PutResult {
+	results, err := c.queue.Put(ctx, items)
 	if err != nil || len(results) != len(items) {
 		if err != nil {
 			c.logQueueError("put", err)

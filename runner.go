@@ -1,8 +1,12 @@
 package bachata
 
-import "sync/atomic"
+import (
+	"context"
+	"runtime"
+	"sync/atomic"
+)
 
-// runner runs the work of its owner in a goroutine of its own, which exists only while there is something to do. Kicks
+// runner runs the work of its owner in one goroutine at a time, which exists only while there is something to do. Kicks
 // that come while it runs make it run once more. The zero runner is idle.
 type runner struct{ state atomic.Int32 }
 
@@ -16,37 +20,107 @@ type worker interface{ work() }
 
 // kick has w's work done soon. It does not block.
 func (r *runner) kick(c *Center, w worker) {
+	if r.claim() {
+		r.start(c, w)
+	}
+}
+
+// claim reports whether the caller has to have the work done: if not, somebody does it who looks once more.
+func (r *runner) claim() bool {
 	for {
 		switch r.state.Load() {
 		case runnerAgain:
-			return
+			return false
 		case runnerRunning:
 			if r.state.CompareAndSwap(runnerRunning, runnerAgain) {
-				return
+				return false
 			}
 		case runnerIdle:
-			if !r.state.CompareAndSwap(runnerIdle, runnerRunning) {
-				continue
+			if r.state.CompareAndSwap(runnerIdle, runnerRunning) {
+				return true
 			}
-			r.start(c, w)
-			return
 		}
 	}
 }
 
-// start runs w from the running state on.
+// start runs w in a goroutine of its own; the caller has claimed it.
 func (r *runner) start(c *Center, w worker) {
 	if !c.enter() {
 		return
 	}
 	go func() {
 		defer c.leave()
-		for {
-			w.work()
-			if r.state.CompareAndSwap(runnerRunning, runnerIdle) {
-				return
-			}
-			r.state.Store(runnerRunning)
-		}
+		r.run(w)
 	}()
+}
+
+// run does the work; the caller has claimed it.
+func (r *runner) run(w worker) {
+	for {
+		w.work()
+		if r.state.CompareAndSwap(runnerRunning, runnerIdle) {
+			return
+		}
+		r.state.Store(runnerRunning)
+	}
+}
+
+// cause is the context of a call to the queue whose goroutine does itself what the call makes necessary: whoever is
+// woken within the call is noted, and run afterwards. That spares a goroutine for each.
+type cause struct {
+	context.Context
+	center *Center
+	woken  []woken
+}
+
+// woken is a claimed runner and what it runs.
+type woken struct {
+	runner *runner
+	worker worker
+}
+
+// wake has w's work done: by the goroutine of the cause, if the center has such a one, else by one of its own.
+func (r *runner) wake(ctx context.Context, c *Center, w worker) {
+	if !r.claim() {
+		return
+	}
+	if by, ok := ctx.(*cause); ok && by.center == c {
+		by.woken = append(by.woken, woken{r, w})
+		return
+	}
+	r.start(c, w)
+}
+
+// wokenAlone is how many woken sessions a goroutine serves before others help it.
+const wokenAlone = 64
+
+// run does what was noted. The caller has entered the center.
+func (k *cause) run() {
+	if len(k.woken) == 0 {
+		return
+	}
+	list := k.woken
+	k.woken = k.woken[:0]
+	if len(list) > wokenAlone {
+		k.woken = nil // the helpers still read it
+		share := max(wokenAlone, (len(list)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+		for len(list) > share && k.center.enter() {
+			part := list[:share]
+			list = list[share:]
+			go func() {
+				defer k.center.leave()
+				runAll(part)
+			}()
+		}
+	}
+	runAll(list)
+	if k.woken != nil {
+		clear(list)
+	}
+}
+
+func runAll(list []woken) {
+	for _, w := range list {
+		w.runner.run(w.worker)
+	}
 }

@@ -26,11 +26,14 @@ type Session struct {
 	closed  bool
 	cursor  Cursor // the last envelope that was written
 	window  window
-	hint    *Wake  // what a wake-up brought, to spare a Fetch
-	behind  bool   // there was a wake-up for something else too
-	done    recent // ids that this socket has confirmed
-	stalled bool   // the pump stopped at a full window
-	told    bool   // the client was told of it
+	hints   []Envelope // what wake-ups brought, to spare a Fetch
+	hinted  Cursor     // after which it follows
+	ahead   Cursor     // after which the next wake-up's would follow
+	behind  bool       // there was a wake-up for something else too
+	chores  bool       // the pump has more to do than to deliver
+	done    recent     // ids that this socket has confirmed
+	stalled bool       // the pump stopped at a full window
+	told    bool       // the client was told of it
 	full    *time.Timer
 	expiry  *time.Timer
 
@@ -136,7 +139,7 @@ func (s *Session) Detach() {
 			t.Stop()
 		}
 	}
-	s.window, s.retryKeys, s.hint = window{}, nil, nil
+	s.window, s.retryKeys, s.hints = window{}, nil, nil
 	s.mu.Unlock()
 	s.center.part(s)
 	s.center.counters.Add(CountClosed, 1)

@@ -114,6 +114,13 @@ func (w *window) leave(e *written, most int) {
 	}
 }
 
+// shrink gives back the memory of a window with nothing in it: an idle socket holds none.
+func (w *window) shrink() {
+	if len(w.entries) == 0 {
+		w.entries = nil
+	}
+}
+
 // compact drops what is removed: at the front always, in the middle when it is more than half. It invalidates
 // pointers to entries.
 func (w *window) compact() {
@@ -124,9 +131,6 @@ func (w *window) compact() {
 	switch {
 	case w.head == len(w.entries):
 		w.entries, w.head = w.entries[:0], 0
-		if cap(w.entries) > 16 {
-			w.entries = nil // an idle socket holds no memory
-		}
 	case w.removed*2 > len(w.entries)-w.head || w.head*2 > len(w.entries):
 		kept := w.entries[:0]
 		for _, e := range w.entries[w.head:] {

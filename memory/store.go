@@ -3,7 +3,6 @@ package memory
 import (
 	"context"
 	"math"
-	"strings"
 
 	"github.com/bachata-go/bachata"
 	"github.com/bachata-go/bachata/internal/inbox"
@@ -22,10 +21,9 @@ func notice(m *stored) *stored {
 	if m.payload == nil {
 		return m
 	}
-	return &stored{
-		id:   bachata.ID{Text: strings.Clone(m.id.Text), Number: m.id.Number},
-		dest: strings.Clone(m.dest),
-	}
+	text := m.id.Text + m.dest // one allocation for both
+	n := len(m.id.Text)
+	return &stored{id: bachata.ID{Text: text[:n], Number: m.id.Number}, dest: text[n:]}
 }
 
 // store is the inbox.Backend in which everything is safe at once.

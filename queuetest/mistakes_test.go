@@ -119,13 +119,13 @@ func mistakes() []mistake {
 				return func() {}, err
 			}}
 		}},
-		{"Prev is always the start", "watch/envelope", true, watched(func(wake func(bachata.Wake)) func(bachata.Wake) {
-			return func(w bachata.Wake) { wake(bachata.Wake{Envelope: w.Envelope}) }
+		{"Prev is always the start", "watch/envelopes", true, watched(func(wake func(bachata.Wake)) func(bachata.Wake) {
+			return func(w bachata.Wake) { wake(bachata.Wake{Envelopes: w.Envelopes}) }
 		})},
-		{"Prev is the envelope's own", "watch/envelope", true, watched(func(wake func(bachata.Wake)) func(bachata.Wake) {
+		{"Prev is the envelope's own", "watch/envelopes", true, watched(func(wake func(bachata.Wake)) func(bachata.Wake) {
 			return func(w bachata.Wake) {
-				if w.Envelope != nil {
-					w.Prev = w.Envelope.Cursor
+				if len(w.Envelopes) > 0 {
+					w.Prev = w.Envelopes[0].Cursor
 				}
 				wake(w)
 			}

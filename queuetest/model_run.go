@@ -180,7 +180,7 @@ func (r *modelRun) watchAll() {
 		r.x.watch(channel, func(w bachata.Wake) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			if w.Envelope != nil {
+			if len(w.Envelopes) > 0 {
 				r.wakes[channel] = append(r.wakes[channel], w)
 			}
 		})
@@ -193,10 +193,13 @@ func (r *modelRun) checkWakes() string {
 	defer r.mu.Unlock()
 	for channel, wakes := range r.wakes {
 		for _, w := range wakes {
-			f, known := r.m.inbox(channel).history[w.Envelope.Cursor]
-			if known && (describe(*w.Envelope) != f.text || w.Prev < f.after || w.Prev >= w.Envelope.Cursor) {
-				return fmt.Sprintf("channel %s was woken with Prev %d and %s at %d; there stands %s, after %d",
-					channel, w.Prev, describe(*w.Envelope), w.Envelope.Cursor, f.text, f.after)
+			for _, e := range w.Envelopes {
+				f, known := r.m.inbox(channel).history[e.Cursor]
+				if known && (describe(e) != f.text || w.Prev < f.after || w.Prev >= e.Cursor) {
+					return fmt.Sprintf("channel %s was woken with Prev %d and %s at %d; there stands %s, after %d",
+						channel, w.Prev, describe(e), e.Cursor, f.text, f.after)
+				}
+				w.Prev = e.Cursor
 			}
 		}
 	}

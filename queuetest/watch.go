@@ -103,11 +103,11 @@ func watchClauses() []clause {
 			},
 		}, {
 			name: "watch/reader", mode: reliableMode,
-			text: "a reader that trusts Wake.Envelope only if its own cursor equals Prev, and else fetches, reads everything once and in order",
+			text: "a reader that trusts Wake.Envelopes only if its own cursor equals Prev, and else fetches, reads everything once and in order",
 			run:  func(x *fixture) { x.follow(500) },
 		}, {
-			name: "watch/envelope", mode: reliableMode,
-			text: "with Envelope set, that envelope follows directly on Prev and stands at Envelope.Cursor",
+			name: "watch/envelopes", mode: reliableMode,
+			text: "the first of Wake.Envelopes follows directly on Prev, each on the one before it, and each stands at its Cursor",
 			run: func(x *fixture) {
 				wakes := make(chan bachata.Wake, 1000)
 				x.watch("bob", func(w bachata.Wake) { wakes <- w })
@@ -117,20 +117,20 @@ func watchClauses() []clause {
 				all := x.fetch("bob")
 				for range len(wakes) {
 					w := <-wakes
-					if w.Envelope == nil {
-						continue
-					}
-					var follows *bachata.Envelope
-					for i := range all {
-						if all[i].Cursor > w.Prev {
-							follows = &all[i]
-							break
+					for _, e := range w.Envelopes {
+						var follows *bachata.Envelope
+						for i := range all {
+							if all[i].Cursor > w.Prev {
+								follows = &all[i]
+								break
+							}
 						}
-					}
-					if follows == nil || follows.Cursor != w.Envelope.Cursor || describe(*follows) != describe(*w.Envelope) ||
-						string(follows.Payload) != string(w.Envelope.Payload) || follows.From != w.Envelope.From || follows.Dest != w.Envelope.Dest {
-						x.broken("Wake{Prev: %d, Envelope: %+v}, Fetch says that on %d follows %+v", w.Prev, *w.Envelope, w.Prev, follows)
-						return
+						if follows == nil || follows.Cursor != e.Cursor || describe(*follows) != describe(e) ||
+							string(follows.Payload) != string(e.Payload) || follows.From != e.From || follows.Dest != e.Dest {
+							x.broken("Wake says that on %d follows %+v, Fetch %+v", w.Prev, e, follows)
+							return
+						}
+						w.Prev = e.Cursor
 					}
 				}
 			},
@@ -177,9 +177,11 @@ func (x *fixture) follow(n int) {
 		case w = <-wakes:
 		case <-sweep.C:
 		}
-		if w.Envelope != nil && w.Prev == cursor {
-			if !take(*w.Envelope) {
-				return
+		if len(w.Envelopes) > 0 && w.Prev == cursor {
+			for _, e := range w.Envelopes {
+				if !take(e) {
+					return
+				}
 			}
 			continue
 		}

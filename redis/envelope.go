@@ -166,5 +166,5 @@ func decodeWake(channel, message string) bachata.Wake {
 	if !ok {
 		return bachata.Wake{}
 	}
-	return bachata.Wake{Prev: prev, Envelope: &e}
+	return bachata.Wake{Prev: prev, Envelopes: []bachata.Envelope{e}}
 }

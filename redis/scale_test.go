@@ -95,8 +95,8 @@ func BenchmarkWake(b *testing.B) {
 	for b.Loop() {
 		took := make(chan time.Duration, 2*n)
 		stop, err := other.Watch("bob", func(w bachata.Wake) {
-			if w.Envelope != nil {
-				if at, err := strconv.ParseInt(string(w.Envelope.Payload), 10, 64); err == nil {
+			for i := range w.Envelopes {
+				if at, err := strconv.ParseInt(string(w.Envelopes[i].Payload), 10, 64); err == nil {
 					took <- time.Duration(time.Now().UnixNano() - at)
 				}
 			}

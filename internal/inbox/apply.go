@@ -25,7 +25,7 @@ func (b *Book[R]) Apply(ops []Op, ref R, segment uint32) {
 func (b *Book[R]) applyPut(m *Message, ref R, segment uint32) {
 	var slot uint32
 	if !b.limits.Simple && !m.ID.IsZero() {
-		slot = b.known.accept(&m.Key, m.Origin, m.Time, m.Copy)
+		slot = b.known.accept(&m.Key, m.Origin, m.Time, m.Copy, m.unknown)
 		s := b.known.slots.at(slot)
 		if !m.Copy || s.home == 0 {
 			s.home = segment
@@ -134,7 +134,7 @@ func (b *Book[R]) applyKnown(kn *Known, segment uint32) {
 	if b.limits.Simple {
 		return
 	}
-	i := b.known.accept(&kn.Key, kn.Origin, kn.Accepted, true)
+	i := b.known.accept(&kn.Key, kn.Origin, kn.Accepted, true, false)
 	s := b.known.slots.at(i)
 	s.home = segment
 	rests := s.rests()

@@ -138,7 +138,11 @@ func (x *box[R]) grow() {
 		x.buf, x.head = x.buf[:n], 0
 		return
 	}
-	x.resize(max(4, n+n/4+1))
+	if n < 64 {
+		x.resize(max(4, 2*n))
+		return
+	}
+	x.resize(n + n/4 + 1)
 }
 
 func (x *box[R]) resize(room int) {

@@ -60,6 +60,9 @@ type Engine[R comparable] struct {
 	closed  bool
 	unsaid  bool // that the window was shortened
 
+	puts  sync.Pool // of *puts
+	finds sync.Pool // of *[]Found[R]
+
 	stop chan struct{}
 	work sync.WaitGroup
 }
@@ -75,6 +78,8 @@ type shrunk struct{ window, at int64 }
 func NewEngine[R comparable](l Limits, book *Book[R], backend Backend[R], salt Salt) *Engine[R] {
 	e := &Engine[R]{limits: l, book: book, backend: backend, salt: salt, stop: make(chan struct{})}
 	e.visible = book.Last()
+	e.puts.New = func() any { return new(puts) }
+	e.finds.New = func() any { return new([]Found[R]) }
 	book.OnShrink(func(window, now int64) {
 		e.shrunk.Store(&shrunk{window, now})
 		e.unsaid = true

@@ -15,6 +15,8 @@ type Found[R comparable] struct {
 	Entered int64  // of a receipt: when it entered the inbox, ms
 
 	Gap bachata.Gap
+
+	Last bool // nothing follows it
 }
 
 // Fetch adds to found what the inbox of channel holds after the cursor, up to the number visible and within limit.
@@ -43,6 +45,7 @@ func (b *Book[R]) Fetch(found []Found[R], channel string, after bachata.Cursor, 
 		if f.Kind == bachata.KindGap {
 			e.meta |= flagSeen
 		}
+		f.Last = i == len(es)-1
 		found = append(found, f)
 	}
 	return found
@@ -64,7 +67,7 @@ func (b *Book[R]) found(x *box[R], e *entry[R]) Found[R] {
 
 // Envelope returns what f says by itself: all of a gap, all but ID and Dest of a receipt, the cursor of a message.
 func (f *Found[R]) Envelope() bachata.Envelope {
-	e := bachata.Envelope{Cursor: bachata.Cursor(f.Seq), Kind: f.Kind}
+	e := bachata.Envelope{Cursor: bachata.Cursor(f.Seq), Kind: f.Kind, Last: f.Last}
 	switch f.Kind {
 	case bachata.KindReceipt:
 		e.From, e.Time, e.Outcome = f.From, f.Time, bachata.Outcome(f.Cause)

@@ -100,22 +100,26 @@ func (k *known) count(s *slot) (n int) {
 
 func newKnown(l *Limits, n *names) known { return known{limits: l, names: n} }
 
-// lookup returns the slot of key if it is recognized at now, else 0.
-func (k *known) lookup(key *Key, now int64) uint32 {
+// lookup returns the slot of key if it is recognized at now, else 0; unknown says that there is nothing under that key,
+// not even what is too old.
+func (k *known) lookup(key *Key, now int64) (slot uint32, unknown bool) {
 	i := k.shard(key).find(k, key)
 	if i == 0 {
-		return 0
+		return 0, true
 	}
 	if s := k.slots.at(i); s.pending == 0 && now-s.accepted() >= k.limits.Window {
-		return 0
+		return 0, false
 	}
-	return i
+	return i, false
 }
 
 // accept returns a slot for a message that was just accepted. What the table still had under that key was forgotten,
-// unless keep is set: then the message is a copy of one that was accepted before.
-func (k *known) accept(key *Key, origin string, accepted int64, keep bool) uint32 {
-	i := k.shard(key).find(k, key)
+// unless keep is set: then the message is a copy of one that was accepted before. unknown says that lookup found nothing.
+func (k *known) accept(key *Key, origin string, accepted int64, keep, unknown bool) uint32 {
+	var i uint32
+	if !unknown {
+		i = k.shard(key).find(k, key)
+	}
 	if i != 0 && keep {
 		return i
 	}

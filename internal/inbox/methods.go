@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 
 	"github.com/bachata-go/bachata"
 )
@@ -11,9 +12,10 @@ import (
 // Put is bachata.Queue's.
 func (e *Engine[R]) Put(ctx context.Context, items []bachata.Item) ([]bachata.PutResult, error) {
 	results := newResults(items)
-	messages := make([]*Message, len(items))
+	kept := e.puts.Get().(*puts)
+	messages := kept.room(len(items))
 	for i := range items {
-		messages[i] = e.book.NewMessage(e.salt, &items[i])
+		e.book.setMessage(messages[i], e.salt, &items[i])
 	}
 	if err := e.enter(ctx); err != nil {
 		return results, err
@@ -51,9 +53,35 @@ func (e *Engine[R]) Put(ctx context.Context, items []bachata.Item) ([]bachata.Pu
 		for _, r := range results {
 			clear(r)
 		}
-		return results, err
+		return results, err // and somebody may still be woken: kept is not used again
 	}
+	kept.release(&e.puts, len(items))
 	return results, nil
+}
+
+// puts is room for the messages of one Put.
+type puts struct {
+	list     []*Message
+	messages []Message
+}
+
+// room returns n messages to set.
+func (p *puts) room(n int) []*Message {
+	if n > len(p.messages) {
+		p.messages = make([]Message, n)
+		p.list = p.list[:0]
+		for i := range p.messages {
+			p.list = append(p.list, &p.messages[i])
+		}
+	}
+	return p.list[:n]
+}
+
+func (p *puts) release(pool *sync.Pool, n int) {
+	if len(p.messages) <= 256 {
+		clear(p.messages[:n])
+		pool.Put(p)
+	}
 }
 
 func newResults(items []bachata.Item) []bachata.PutResult {
@@ -106,28 +134,55 @@ func (e *Engine[R]) put(ctx context.Context, m *Message, channels []string, now 
 	return nil
 }
 
-// wakeStored wakes who watches an inbox that took one of messages.
+// wakeStored wakes who watches an inbox that took one of messages. Those that follow each other in one inbox are one
+// wake-up.
 func (e *Engine[R]) wakeStored(cause context.Context, messages []*Message) {
 	if !e.watchers.Any() {
 		return
 	}
-	for _, m := range messages {
-		for i := range m.Targets {
-			t := &m.Targets[i]
+	var room []bachata.Envelope
+	for len(messages) > 0 {
+		n := run(messages)
+		for i := range messages[0].Targets {
+			t := &messages[0].Targets[i]
 			if t.Full {
 				continue
 			}
 			e.watchers.Wake(t.Channel, func() bachata.Wake {
-				return bachata.Wake{Cause: cause, Prev: bachata.Cursor(t.Prev), Envelope: &bachata.Envelope{
-					Cursor:  bachata.Cursor(t.Seq),
-					ID:      m.ID,
-					From:    m.From,
-					Dest:    m.Dest,
-					Payload: m.Payload,
-				}}
+				if len(room)+n > cap(room) {
+					room = make([]bachata.Envelope, 0, max(n, min(len(messages[0].Targets)-i, 256)))
+				}
+				first := len(room)
+				for _, m := range messages[:n] {
+					room = append(room, bachata.Envelope{
+						Cursor:  bachata.Cursor(m.Targets[i].Seq),
+						ID:      m.ID,
+						From:    m.From,
+						Dest:    m.Dest,
+						Payload: m.Payload,
+					})
+				}
+				return bachata.Wake{Cause: cause, Prev: bachata.Cursor(t.Prev), Envelopes: room[first:len(room):len(room)]}
 			})
 		}
+		messages = messages[n:]
 	}
+}
+
+// run returns how many of messages follow each other in one inbox and are in no other; 1 at least.
+func run(messages []*Message) int {
+	first := messages[0].Targets
+	n := 1
+	if len(first) != 1 || first[0].Full {
+		return n
+	}
+	for ; n < len(messages); n++ {
+		next := messages[n].Targets
+		if len(next) != 1 || next[0].Full || next[0].Channel != first[0].Channel || next[0].Prev != messages[n-1].Targets[0].Seq {
+			break
+		}
+	}
+	return n
 }
 
 // Fetch is bachata.Queue's.
@@ -137,7 +192,15 @@ func (e *Engine[R]) Fetch(ctx context.Context, channel string, after bachata.Cur
 	}
 	release := e.backend.Hold()
 	defer release()
-	found, ticket, woken, err := e.find(ctx, channel, after, limit)
+	kept := e.finds.Get().(*[]Found[R])
+	defer func() {
+		if cap(*kept) <= 512 {
+			clear(*kept)
+			e.finds.Put(kept)
+		}
+	}()
+	found, ticket, woken, err := e.find(ctx, (*kept)[:0], channel, after, limit)
+	*kept = found
 	if err != nil {
 		return nil, err
 	}
@@ -158,20 +221,20 @@ func (e *Engine[R]) Fetch(ctx context.Context, channel string, after bachata.Cur
 
 // find looks into the inbox of channel. What it finds is safe with ticket. Messages and receipts are safe anyway, but a
 // gap stands where something safe stood before.
-func (e *Engine[R]) find(ctx context.Context, channel string, after bachata.Cursor, limit bachata.Limit) (found []Found[R], ticket uint64, woken []string, err error) {
+func (e *Engine[R]) find(ctx context.Context, found []Found[R], channel string, after bachata.Cursor, limit bachata.Limit) (_ []Found[R], ticket uint64, woken []string, err error) {
 	if err := e.enter(ctx); err != nil {
-		return nil, 0, nil, err
+		return found, 0, nil, err
 	}
 	if err := e.expireToRead(ctx, channel); err != nil {
 		e.leave()
-		return nil, 0, nil, err
+		return found, 0, nil, err
 	}
 	e.advance()
-	found = e.book.Fetch(nil, channel, after, limit, e.visible)
+	found = e.book.Fetch(found, channel, after, limit, e.visible)
 	barrier := e.book.Barrier(channel)
 	all := len(found) == 0 && barrier > e.backend.Synced()
 	if all { // messages may be lost before they are safe: then nobody ever sees any, unless they are waited for
-		found = e.book.Fetch(nil, channel, after, limit, e.book.Last())
+		found = e.book.Fetch(found, channel, after, limit, e.book.Last())
 	}
 	ticket, woken = e.leave()
 	if all || len(woken) > 0 {
@@ -185,6 +248,9 @@ func (e *Engine[R]) find(ctx context.Context, channel string, after bachata.Curs
 
 // read makes envelopes of what was found. An error is returned with what could be read before it.
 func (e *Engine[R]) read(found []Found[R]) ([]bachata.Envelope, error) {
+	if len(found) == 0 {
+		return nil, nil
+	}
 	list := make([]bachata.Envelope, len(found))
 	for i := range found {
 		list[i] = found[i].Envelope()

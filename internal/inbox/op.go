@@ -60,7 +60,8 @@ type Message struct {
 	Key     Key
 	Targets []Target
 
-	one [1]Target
+	one     [1]Target
+	unknown bool // DecidePut found no trace of Key; until the lock is let go
 }
 
 // Target is one inbox of a message.

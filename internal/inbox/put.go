@@ -5,7 +5,14 @@ import "github.com/bachata-go/bachata"
 // NewMessage makes what an inbox must know of item: the part of a put that needs no lock. The key is left out in
 // simple mode. It may be called concurrently with anything; the Time is left to set.
 func (b *Book[R]) NewMessage(salt Salt, item *bachata.Item) *Message {
-	m := &Message{
+	m := new(Message)
+	b.setMessage(m, salt, item)
+	return m
+}
+
+// setMessage is NewMessage for a Message that is used again.
+func (b *Book[R]) setMessage(m *Message, salt Salt, item *bachata.Item) {
+	*m = Message{
 		ID:        item.ID,
 		Origin:    item.Origin,
 		From:      item.From,
@@ -18,7 +25,6 @@ func (b *Book[R]) NewMessage(salt Salt, item *bachata.Item) *Message {
 	if !b.limits.Simple && !m.ID.IsZero() {
 		m.Key = KeyOf(salt, m.Origin, m.Dest, m.ID.Text)
 	}
-	return m
 }
 
 // DecidePut decides what becomes of m in the inboxes of channels: it adds the changes to ops and sets the status of
@@ -26,7 +32,8 @@ func (b *Book[R]) NewMessage(salt Salt, item *bachata.Item) *Message {
 func (b *Book[R]) DecidePut(m *Message, channels []string, now int64, ops *Ops, res bachata.PutResult) {
 	deduped := !b.limits.Simple && !m.ID.IsZero()
 	if deduped {
-		if slot := b.known.lookup(&m.Key, now); slot != 0 {
+		var slot uint32
+		if slot, m.unknown = b.known.lookup(&m.Key, now); slot != 0 {
 			b.repeat(slot, m, now, ops)
 			for i := range res {
 				res[i] = bachata.Duplicate
