@@ -109,13 +109,13 @@ var drivers = map[string]server{
 // wrappingListener hides what its connections are, as a listener that counts bytes does.
 type wrappingListener struct{ net.Listener }
 
-// Accept returns a connection that is no *net.TCPConn.
+// Accept returns a connection that is no *net.TCPConn, but has all methods of one.
 func (l wrappingListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return struct{ net.Conn }{conn}, nil
+	return struct{ *net.TCPConn }{conn.(*net.TCPConn)}, nil
 }
 
 // onEach runs test for each driver.
