@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/bachata-go/bachata/bench/internal/load"
 	"github.com/bachata-go/bachata/bench/internal/proc"
 	"github.com/bachata-go/bachata/bench/internal/serve"
 )
@@ -22,10 +23,12 @@ var parts = []part{
 	{"cycle", Cycle},
 	{"latency", Latency},
 	{"fanout", Fanout},
+	{"connect", Connect},
+	{"idle", Idle},
 }
 
 // Main runs the part of that name, or all of them if it is empty, and returns the status to exit with. In a child of a
-// comparison, it runs the server.
+// comparison, it runs the server or the clients.
 func Main(name string, args []string) int {
 	err := run(name, args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -40,7 +43,14 @@ func Main(name string, args []string) int {
 
 func run(name string, args []string) error {
 	if c, ok, err := proc.Child(); ok || err != nil {
-		return errors.Join(err, serve.Run(c))
+		switch {
+		case err != nil:
+			return err
+		case c.Role == "listen":
+			return load.Listen(c)
+		default:
+			return serve.Run(c)
+		}
 	}
 	found := false
 	for _, p := range parts {

@@ -72,11 +72,22 @@ func connect(addr string, from netip.Addr) (int, error) {
 		_ = syscall.Close(fd)
 		return -1, fmt.Errorf("bind %v: %w", from, err)
 	}
-	if err := syscall.Connect(fd, &syscall.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())}); err != nil {
+	if err := again(func() error {
+		return syscall.Connect(fd, &syscall.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())})
+	}); err != nil && err != syscall.EISCONN {
 		_ = syscall.Close(fd)
 		return -1, fmt.Errorf("connect: %w", err)
 	}
 	return fd, nil
+}
+
+// again repeats a call that a signal of Go's scheduler has interrupted.
+func again(call func() error) error {
+	for {
+		if err := call(); err != syscall.EINTR {
+			return err
+		}
+	}
 }
 
 // shake writes the handshake and reads its answer up to the first whole frame. It returns what it has read behind the
@@ -88,8 +99,8 @@ func shake(fd int, d *Dialect, name string, buf []byte) ([]byte, error) {
 	hello := d.Hello
 	n := 0
 	for {
-		m, err := syscall.Read(fd, buf[n:])
-		if err != nil || m == 0 {
+		m := 0
+		if err := again(func() (err error) { m, err = syscall.Read(fd, buf[n:]); return err }); err != nil || m == 0 {
 			return nil, fmt.Errorf("shake hands: %d bytes, %v", m, err)
 		}
 		n += m

@@ -88,6 +88,10 @@ func Start(program string, c Config) (*Process, error) {
 	}
 	p := &Process{cmd: exec.Command(program)}
 	p.cmd.Env = append(os.Environ(), environ+"="+string(text))
+	if c.Role == "floor" {
+		// Its one goroutine never yields, so that Go would interrupt its waiting a hundred times a second.
+		p.cmd.Env = append(p.cmd.Env, "GODEBUG=asyncpreemptoff=1")
+	}
 	p.cmd.Stderr = os.Stderr
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err

@@ -107,11 +107,11 @@ func (s *floorServer) loop() error {
 		}
 		s.dirty = s.dirty[:0]
 		if len(s.idle) > 0 {
-			timeout = 100
 			if passed := time.Since(tick); passed >= time.Second {
 				tick = tick.Add(passed)
 				s.ping(passed)
 			}
+			timeout = int(time.Until(tick.Add(time.Second))/time.Millisecond) + 1
 		}
 	}
 }
