@@ -1,0 +1,120 @@
+package main
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func readRoot(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("../..", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// block returns the lines below the one that begins with head, as far as they are indented.
+func block(t *testing.T, text, head string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut("\n"+text, "\n"+head)
+	if !ok {
+		t.Fatalf("compose.yaml has no %q", head)
+	}
+	var b strings.Builder
+	for i, line := range strings.Split(rest, "\n") {
+		if i > 0 && line != "" && line[0] != ' ' {
+			break
+		}
+		b.WriteString(line + "\n")
+	}
+	return b.String()
+}
+
+// What compose.yaml tells a node is what a node takes, and the proxy asks where a node answers.
+func TestComposeFile(t *testing.T) {
+	t.Parallel()
+	compose := readRoot(t, "compose.yaml")
+	node := block(t, compose, "x-bachata:")
+	_, command, _ := strings.Cut(node, "\n  command:\n    - serve\n")
+	var args []string
+	for line := range strings.Lines(command) {
+		line = strings.TrimSpace(line)
+		if arg, ok := strings.CutPrefix(line, "- "); ok {
+			args = append(args, arg)
+		} else if !strings.HasPrefix(line, "#") {
+			break
+		}
+	}
+	o, err := parseOptions(args, nil)
+	if err != nil {
+		t.Fatalf("serve %q: %v", args, err)
+	}
+	if o.queue.kind != "redis" || o.redisPasswordFile != "/run/secrets/redis-bachata" {
+		t.Errorf("serve %q = %+v, want a Redis with a password from a file", args, o)
+	}
+
+	grace := regexp.MustCompile(`\n  stop_grace_period: (\w+)\n`).FindStringSubmatch(node)
+	if grace == nil {
+		t.Fatal("a node has no stop_grace_period")
+	}
+	if d, err := time.ParseDuration(grace[1]); err != nil || d < drainTimeout+3*time.Second {
+		t.Errorf("stop_grace_period is %s, %v, want some seconds more than the %v of the drain", grace[1], err, drainTimeout)
+	}
+	if !strings.Contains(node, "/healthz") {
+		t.Error("the health check of a node does not ask /healthz")
+	}
+
+	_, port, err := net.SplitHostPort(o.listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, m := range regexp.MustCompile(`(?m)^  (bachata-\d+): \*bachata$`).FindAllStringSubmatch(compose, -1) {
+		want = append(want, "    server "+m[1]+" "+m[1]+":"+port)
+	}
+	proxy := readRoot(t, "deploy/haproxy/haproxy.cfg")
+	got := regexp.MustCompile(`(?m)^    server .*$`).FindAllString(proxy, -1)
+	if len(want) < 3 || !slices.Equal(got, want) {
+		t.Errorf("haproxy.cfg has the servers %q, compose.yaml has the nodes %q", got, want)
+	}
+	if !strings.Contains(proxy, "\n    option httpchk GET /healthz\n") {
+		t.Error("haproxy.cfg does not ask /healthz")
+	}
+}
+
+// What the image is built of has to come through .dockerignore.
+func TestImageHasAllPackages(t *testing.T) {
+	t.Parallel()
+	goTool, err := exec.LookPath("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const module = "github.com/bachata-go/bachata/"
+	list, err := exec.Command(goTool, "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := strings.Fields(readRoot(t, ".dockerignore"))
+	for _, path := range strings.Fields(string(list)) {
+		if dir, ok := strings.CutPrefix(path, module); ok {
+			top, _, _ := strings.Cut(dir, "/")
+			if !slices.Contains(kept, "!"+top) {
+				t.Errorf("the server needs %s, and .dockerignore does not keep %s", path, top)
+			}
+		}
+	}
+	docker := readRoot(t, "Dockerfile")
+	for _, part := range []string{"CGO_ENABLED=0 ", " ./cmd/bachata\n", "\nUSER bachata\n", "/healthz"} {
+		if !strings.Contains(docker, part) {
+			t.Errorf("Dockerfile has no %q", part)
+		}
+	}
+}
