@@ -1,6 +1,9 @@
 package bachata
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // confirm notes a 200 and appends to keys what it takes off the inbox.
 func (s *Session) confirm(keys []Key, t *Transport) []Key {
@@ -15,7 +18,7 @@ func (s *Session) confirm(keys []Key, t *Transport) []Key {
 		case w == nil && t.From == "" && t.Dest == "" && s.done.has(hash):
 			// A second 200 for what this socket has confirmed must not take a later message with the same id.
 		case w == nil: // not written here: written to an earlier socket of the channel, perhaps
-			keys = append(keys, Key{ID: id.Text, From: t.From, Dest: t.Dest})
+			keys = append(keys, Key{ID: strings.Clone(id.Text), From: t.From, Dest: t.Dest})
 		case w.state == gone:
 			s.window.remove(w)
 		default:

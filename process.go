@@ -130,7 +130,11 @@ func (c *Center) route(ctx context.Context, m *Message, s *Session) (decided, er
 				d.posts = append(d.posts, post{processor: processor, channel: channel})
 			}
 		}
-		d.channels = append(d.channels, decision.channels...)
+		if d.channels == nil {
+			d.channels = slices.Clip(decision.channels) // appending copies: it is the route's
+		} else {
+			d.channels = append(d.channels, decision.channels...)
+		}
 		wantReceipt = wantReceipt || !decision.noReceipt
 	}
 	if !took {
@@ -177,15 +181,24 @@ func (c *Center) publish(channels []string, payload []byte) {
 	}
 }
 
-// unique returns names without repeats, in their order. It reuses names.
+// unique returns names without repeats, in their order: names itself if there are none.
 func unique(names []string) []string {
 	if len(names) < 2 {
 		return names
 	}
 	seen := make(map[string]bool, len(names))
-	return slices.DeleteFunc(names, func(name string) bool {
-		again := seen[name]
+	for _, name := range names {
 		seen[name] = true
-		return again
-	})
+	}
+	if len(seen) == len(names) {
+		return names
+	}
+	once := make([]string, 0, len(seen))
+	for _, name := range names {
+		if seen[name] {
+			once = append(once, name)
+			seen[name] = false
+		}
+	}
+	return once
 }

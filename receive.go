@@ -77,7 +77,13 @@ func (s *Session) Receive(texts [][]byte) {
 
 // receive handles one frame.
 func (s *Session) receive(b *intake, text []byte) {
-	if err := s.center.proto.Decode(text, &b.frame); err != nil {
+	var err error
+	if p, ok := s.center.proto.(jsonProtocol); ok {
+		err = p.decode(text, &b.frame, true) // confirm copies what it keeps
+	} else {
+		err = s.center.proto.Decode(text, &b.frame)
+	}
+	if err != nil {
 		b.refuse(s.center, err, ID{})
 		return
 	}
