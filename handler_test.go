@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -29,10 +30,14 @@ const handshake = "GET /?channel=anna HTTP/1.1\r\nHost: chat.example\r\nConnecti
 // rawRequest sends request and returns the answer, with the connection behind it.
 func rawRequest(t *testing.T, url, request string) (*http.Response, *client) {
 	t.Helper()
-	host, _, _ := strings.Cut(strings.TrimPrefix(url, "ws://"), "/")
+	scheme, rest, _ := strings.Cut(url, "://")
+	host, _, _ := strings.Cut(rest, "/")
 	conn, err := net.Dial("tcp", host)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if scheme == "wss" {
+		conn = tls.Client(conn, trustTests)
 	}
 	c := newClient(t, conn, bufio.NewReader(conn))
 	c.write([]byte(request))
@@ -43,26 +48,65 @@ func rawRequest(t *testing.T, url, request string) (*http.Response, *client) {
 	return response, c
 }
 
+// RFC 6455, section 4: what a handshake must be, and how it is answered.
 func TestHandshake(t *testing.T) {
 	t.Parallel()
 	url := serve(t, nil, nil)
-	replace := func(old, with string) string { return strings.Replace(handshake, old, with, 1) }
+	replace := func(old, with string) string {
+		if !strings.Contains(handshake, old) {
+			t.Fatalf("the handshake has no %q", old)
+		}
+		return strings.Replace(handshake, old, with, 1)
+	}
+	const key = "dGhlIHNhbXBsZSBub25jZQ=="
 	tests := []struct {
 		name, request string
 		status        int
 		body          string
 	}{
-		{"whole", handshake, 101, ""},
-		{"repeated and lower case headers", replace("Connection: Upgrade\r\nUpgrade: websocket",
+		{"4.2.2 whole", handshake, 101, ""},
+		{"4.2.1 lists, repeated headers, any case", replace("Connection: Upgrade\r\nUpgrade: websocket",
 			"connection: keep-alive\r\nconnection: foo, upgrade\r\nupgrade: WebSocket"), 101, ""},
-		{"no upgrade", replace("Connection: Upgrade\r\nUpgrade: websocket\r\n", ""), 426, "this is a WebSocket endpoint"},
-		{"another upgrade", replace("Upgrade: websocket", "Upgrade: h2c"), 426, "this is a WebSocket endpoint"},
-		{"version 8", replace("Version: 13", "Version: 8"), 426, "version 13"},
-		{"no version", replace("Sec-WebSocket-Version: 13\r\n", ""), 426, "version 13"},
-		{"POST", replace("GET", "POST"), 405, "GET"},
-		{"short key", replace("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZQ=="), 400, "Sec-WebSocket-Key"},
-		{"no key", replace("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""), 400, "Sec-WebSocket-Key"},
-		{"HTTP/1.0", replace("HTTP/1.1", "HTTP/1.0"), 505, "HTTP/1.1"},
+		{"4.2.1 as Firefox has it", replace("Connection: Upgrade", "Connection: keep-alive, Upgrade"), 101, ""},
+		{"4.2.1 list of upgrades", replace("Upgrade: websocket", "Upgrade: h2c, WEBSOCKET"), 101, ""},
+		{"4.2.1 white space around values", replace("Version: 13", "Version:   13  "), 101, ""},
+		{"4.2.1 headers that are not known", replace("Host:", "Sec-WebSocket-Foo: bar\r\nX: y\r\nHost:"), 101, ""},
+		{"4.2.1 another resource", replace("GET /?", "GET /a/b?c=d&"), 101, ""},
+		{"4.2.1 absolute URI", replace("GET /?", "GET http://chat.example/?"), 101, ""},
+		{"4.2.1 empty host", replace("Host: chat.example", "Host:"), 101, ""},
+		{"4.2.1 no host", replace("Host: chat.example\r\n", ""), 400, "Host"},
+		{"4.2.1 two hosts", replace("Host:", "Host: a\r\nHost:"), 400, ""},
+		{"4.2.1 no headers", "GET / HTTP/1.1\r\nHost: chat.example\r\n\r\n", 426, "this is a WebSocket endpoint"},
+		{"4.2.1 no upgrade", replace("Upgrade: websocket\r\n", ""), 426, "this is a WebSocket endpoint"},
+		{"4.2.1 no connection", replace("Connection: Upgrade\r\n", ""), 426, "this is a WebSocket endpoint"},
+		{"4.2.1 connection that only begins so", replace("Connection: Upgrade", "Connection: Upgrades"), 426, "this is a WebSocket endpoint"},
+		{"4.2.1 another upgrade", replace("Upgrade: websocket", "Upgrade: h2c"), 426, "this is a WebSocket endpoint"},
+		{"4.2.1 upgrade that only begins so", replace("Upgrade: websocket", "Upgrade: websocket2"), 426, "this is a WebSocket endpoint"},
+		{"4.4 version 8", replace("Version: 13", "Version: 8"), 426, "version 13"},
+		{"4.4 version 0", replace("Version: 13", "Version: 0"), 426, "version 13"},
+		{"4.4 version 14", replace("Version: 13", "Version: 14"), 426, "version 13"},
+		{"4.4 version 255", replace("Version: 13", "Version: 255"), 426, "version 13"},
+		{"4.4 version with a leading zero", replace("Version: 13", "Version: 013"), 426, "version 13"},
+		{"4.4 list of versions", replace("Version: 13", "Version: 13, 8"), 426, "version 13"},
+		{"4.4 version that is none", replace("Version: 13", "Version: x"), 426, "version 13"},
+		{"4.4 empty version", replace("Version: 13", "Version:"), 426, "version 13"},
+		{"4.4 no version", replace("Sec-WebSocket-Version: 13\r\n", ""), 426, "version 13"},
+		{"11.3.5 two versions", replace("Host:", "Sec-WebSocket-Version: 8\r\nHost:"), 426, "version 13"},
+		{"11.3.5 the same version twice", replace("Host:", "Sec-WebSocket-Version: 13\r\nHost:"), 426, "version 13"},
+		{"4.2.1 POST", replace("GET", "POST"), 405, "GET"},
+		{"4.2.1 PUT", replace("GET", "PUT"), 405, "GET"},
+		{"4.2.1 method in lower case", replace("GET", "get"), 405, "GET"},
+		{"4.2.1 short key", replace(key, "dGhlIHNhbXBsZQ=="), 400, "Sec-WebSocket-Key"},
+		{"4.2.1 long key", replace(key, "dGhlIHNhbXBsZSBub25jZSE="), 400, "Sec-WebSocket-Key"},
+		{"4.2.1 key that is not base64", replace(key, "dGhlIHNhbXBsZSBub25jZ!=="), 400, "Sec-WebSocket-Key"},
+		{"4.2.1 key of URLs' base64", replace(key, "_____________________w=="), 400, "Sec-WebSocket-Key"},
+		{"4.2.1 key without padding", replace(key, "dGhlIHNhbXBsZSBub25jZQ"), 400, "Sec-WebSocket-Key"},
+		{"4.2.1 empty key", replace(key, ""), 400, "Sec-WebSocket-Key"},
+		{"4.2.1 no key", replace("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""), 400, "Sec-WebSocket-Key"},
+		{"11.3.1 two keys", replace("Host:", "Sec-WebSocket-Key: "+key+"\r\nHost:"), 400, "Sec-WebSocket-Key"},
+		{"9.1 extensions that are no list", replace("Host:", "Sec-WebSocket-Extensions: ;\r\nHost:"), 400, "Sec-WebSocket-Extensions"},
+		{"9.1 extensions that are not known", replace("Host:", "Sec-WebSocket-Extensions: foo; bar=\"baz\", x\r\nHost:"), 101, ""},
+		{"4.2.1 HTTP/1.0", replace("HTTP/1.1", "HTTP/1.0"), 505, "HTTP/1.1"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -75,8 +119,12 @@ func TestHandshake(t *testing.T) {
 				t.Errorf("426 names version %q, want 13", v)
 			}
 			if test.status == 101 {
-				if a := response.Header.Get("Sec-WebSocket-Accept"); a != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
-					t.Errorf("accepted with %q, want what RFC 6455 computes", a)
+				want := http.Header{
+					"Upgrade": {"websocket"}, "Connection": {"Upgrade"},
+					"Sec-Websocket-Accept": {"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="}, // section 1.3 computes it
+				}
+				if !maps.EqualFunc(response.Header, want, slices.Equal) {
+					t.Errorf("the headers are %v, want %v", response.Header, want)
 				}
 				return
 			}
@@ -87,25 +135,46 @@ func TestHandshake(t *testing.T) {
 	}
 }
 
+// Section 4.2.2: what comes right behind the handshake is in net/http's buffer.
 func TestFramesRightBehindTheHandshake(t *testing.T) {
 	t.Parallel()
-	url := serve(t, nil, nil)
-	in := join(texts(note), frame(text, note[:5]))
-	_, c := rawRequest(t, url, handshake+string(in))
-	c.text() // the 1000
-	if got := c.text(); got != accepted {
-		t.Errorf("answered %s, want %s", got, accepted)
-	}
-	c.write(frame(fin|continuation, note[5:]))
-	if got := c.text(); got != accepted {
-		t.Errorf("answered %s, want %s", got, accepted)
-	}
+	onEach(t, nil, func(t *testing.T, url string) {
+		_, c := rawRequest(t, url, handshake+string(join(texts(note), frame(text, note[:5]))))
+		c.text() // the 1000
+		if got := c.text(); got != accepted {
+			t.Errorf("answered %s, want %s", got, accepted)
+		}
+		c.write(frame(fin|continuation, note[5:]))
+		if got := c.text(); got != accepted {
+			t.Errorf("answered %s, want %s", got, accepted)
+		}
+
+		_, c = rawRequest(t, url, handshake+string(join(texts(note), frame(fin|0x3, ""))))
+		c.text()
+		if got := c.text(); got != accepted {
+			t.Errorf("answered %s, want %s", got, accepted)
+		}
+		c.expectClose(bachata.CloseProtocolError)
+		c.expectEnd()
+
+		// More than one read takes, and more than the buffer.
+		_, c = rawRequest(t, url, handshake+string(bytes.Repeat(texts(note), 1000)))
+		c.text()
+		for range 1000 {
+			if got := c.text(); got != accepted {
+				t.Fatalf("answered %s, want %s", got, accepted)
+			}
+		}
+	})
 }
 
 func TestSubprotocol(t *testing.T) {
 	t.Parallel()
 	url := serve(t, nil, func(h *bachata.Handler) { h.Subprotocols = []string{"bachata"} })
-	for offered, want := range map[string]string{"": "", "secret-token, bachata": "bachata", "other": ""} {
+	for offered, want := range map[string]string{
+		"": "", "secret-token, bachata": "bachata", "other": "", "Bachata": "", "bachata,other": "bachata",
+		"other\r\nSec-WebSocket-Protocol: bachata": "bachata",
+	} {
 		request := handshake
 		if offered != "" {
 			request = strings.Replace(handshake, "Host:", "Sec-WebSocket-Protocol: "+offered+"\r\nHost:", 1)

@@ -1,9 +1,15 @@
 package bachata_test
 
 import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bachata-go/bachata"
 )
@@ -53,23 +59,45 @@ func TestMaxMessage(t *testing.T) {
 
 // A length that is announced costs nothing until its bytes come. Not parallel: it measures what is allocated.
 func TestAnnouncedLengthsAreNotBelieved(t *testing.T) {
-	url := serve(t, &bachata.Options{MaxMessage: 1 << 40}, nil)
+	for name, serve := range drivers {
+		for _, announced := range []uint64{1 << 30, 1 << 40, 1 << 62} {
+			for _, packed := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s/%d, compressed: %v", name, announced, packed), func(t *testing.T) {
+					testAnnouncedLength(t, serve, announced, packed)
+				})
+			}
+		}
+	}
+}
+
+func testAnnouncedLength(t *testing.T, serve server, announced uint64, packed bool) {
+	url := serve(t, &bachata.Options{MaxMessage: math.MaxInt}, func(h *bachata.Handler) { h.Compression = new(bachata.Compression) })
 	clients := make([]*client, 20)
+	first := byte(fin | text)
 	for i := range clients {
-		clients[i] = ready(t, url)
+		if clients[i] = ready(t, url); packed {
+			clients[i] = readyToInflate(t, url)
+			first = fin | rsv1 | text
+		}
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for _, c := range clients {
 		c.write(frame(fin|ping, "")) // proves with its pong that what follows is in the same read, or is waited for
-		c.write([]byte{fin | text, 0x80 | 127, 0, 0, 0, 0x40, 0, 0, 0, 0, 1, 2, 3, 4, '{' ^ 1})
+		c.write(append(binary.BigEndian.AppendUint64([]byte{first, 0x80 | 127}, announced), 1, 2, 3, 4, '{'^1))
 		c.expect(pong)
 	}
 	for _, c := range clients {
-		c.write(texts(note)[:10]) // still within the gigabyte
+		c.write(texts(note)[:10]) // still within what was announced
 	}
 	runtime.ReadMemStats(&after)
 	if got := after.TotalAlloc - before.TotalAlloc; got > 16<<20 {
 		t.Errorf("%d bytes were allocated for %d bytes that came", got, len(clients)*30)
+	}
+	for _, c := range clients {
+		_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
+		if op, payload, err := c.read(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("the client was sent opcode %d, %q, %v, want nothing: the message may be as long", op, payload, err)
+		}
 	}
 }

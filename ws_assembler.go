@@ -1,6 +1,7 @@
 package bachata
 
 import (
+	"math"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
@@ -58,8 +59,8 @@ func (a *assembler) next(b []byte, limit int) (hp happening, n int) {
 	if h.OpCode == ws.OpText || h.OpCode == ws.OpBinary {
 		a.packed = h.Rsv != 0
 	}
-	if a.packed {
-		limit += limit/8 + 64
+	if more := limit/8 + 64; a.packed && limit < math.MaxInt-more {
+		limit += more
 	}
 	if h.OpCode.IsData() && h.Length > int64(limit-len(a.message)) {
 		return happening{fault: fault{CloseTooBig, "message is too big"}}, 0

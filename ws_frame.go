@@ -2,6 +2,7 @@ package bachata
 
 import (
 	"encoding/binary"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
@@ -88,12 +89,16 @@ func appendControl(dst []byte, op ws.OpCode, payload []byte) []byte {
 	return append(appendHeader(dst, op, len(payload)), payload...)
 }
 
-// appendClose appends a close frame; code zero is a frame without a code. A reason that is too long is cut between
-// two characters.
+// appendClose appends a close frame; code zero is a frame without a code, and one that may not be sent is told as 1011.
+// A reason that is too long is cut between two characters.
 func appendClose(dst []byte, code CloseCode, reason string) []byte {
 	if code == 0 {
 		return appendHeader(dst, ws.OpClose, 0)
 	}
+	if !mayClose(code) {
+		code = CloseInternal
+	}
+	reason = strings.ToValidUTF8(reason, "\ufffd")
 	if cut := maxControl - 2; len(reason) > cut {
 		for cut > 0 && !utf8.RuneStart(reason[cut]) {
 			cut--

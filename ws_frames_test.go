@@ -2,6 +2,7 @@ package bachata_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +13,8 @@ import (
 
 func join(parts ...[]byte) []byte { return slices.Concat(parts...) }
 
-// What a client may send, and how it is answered (security.md, line 18: RFC 6455).
+// What a client may send, and how it is answered (security.md, line 18: RFC 6455). The tables of the tests of ws_*.go name
+// the section that a row is from: 4 is in handler_test.go, 7 in ws_close_test.go, 8 in ws_utf8_test.go.
 func TestFrames(t *testing.T) {
 	t.Parallel()
 	onEach(t, &bachata.Options{MaxMessage: 1000}, testFrames)
@@ -20,36 +22,49 @@ func TestFrames(t *testing.T) {
 
 func testFrames(t *testing.T, url string) {
 	long := strings.Repeat("x", 900)
+	const noObject = `{"type":400,"data":null,"code":"bad_json","reason":"the frame ends within a JSON value"}`
 	big := fmt.Sprintf(`{"id":"1","type":"direct","dest":"bob","data":"%s"}`, long)
 	tests := []struct {
 		name string
 		in   []byte
 		want []string // frames that are answered: an opcode and a payload
 	}{
-		{"text", texts(note), []string{"1" + accepted}},
-		{"binary", frame(fin|binaryOp, note), []string{"1" + accepted}},
-		{"16 bit length", texts(big), []string{"1" + accepted}},
-		{"two fragments", join(frame(text, note[:9]), frame(fin|continuation, note[9:])), []string{"1" + accepted}},
-		{"binary fragments", join(frame(binaryOp, note[:9]), frame(fin|continuation, note[9:])), []string{"1" + accepted}},
-		{"empty fragments", join(frame(text, ""), frame(continuation, note), frame(continuation, ""), frame(fin|continuation, "")),
+		{"5.6 text", texts(note), []string{"1" + accepted}},
+		{"5.6 binary", frame(fin|binaryOp, note), []string{"1" + accepted}},
+		{"5.2 16 bit length", texts(big), []string{"1" + accepted}},
+		{"5.4 two fragments", join(frame(text, note[:9]), frame(fin|continuation, note[9:])), []string{"1" + accepted}},
+		{"5.4 binary fragments", join(frame(binaryOp, note[:9]), frame(fin|continuation, note[9:])), []string{"1" + accepted}},
+		{"5.4 empty fragments", join(frame(text, ""), frame(continuation, note), frame(continuation, ""), frame(fin|continuation, "")),
 			[]string{"1" + accepted}},
-		{"a character split over fragments", join(frame(text, `{"id":"`+"\xf0\x9f"), frame(fin|continuation, "\x98\x80"+note[8:])),
+		{"5.6 a character split over fragments", join(frame(text, `{"id":"`+"\xf0\x9f"), frame(fin|continuation, "\x98\x80"+note[8:])),
 			[]string{`1{"type":100,"data":"😀"}`}},
-		{"ping", frame(fin|ping, "are you there"), []string{"10are you there"}},
-		{"empty ping", frame(fin|ping, ""), []string{"10"}},
-		{"longest ping", frame(fin|ping, long[:125]), []string{"10" + long[:125]}},
-		{"pings are all answered", join(frame(fin|ping, "a"), frame(fin|ping, "b"), texts(note), frame(fin|ping, "c")),
+		{"5.5.2 ping", frame(fin|ping, "are you there"), []string{"10are you there"}},
+		{"5.5.2 empty ping", frame(fin|ping, ""), []string{"10"}},
+		{"5.5.2 longest ping", frame(fin|ping, long[:125]), []string{"10" + long[:125]}},
+		{"5.5.3 pings are all answered", join(frame(fin|ping, "a"), frame(fin|ping, "b"), texts(note), frame(fin|ping, "c")),
 			[]string{"10a", "10b", "10c", "1" + accepted}},
-		{"ping between fragments", join(frame(text, note[:9]), frame(fin|ping, "p"), frame(fin|continuation, note[9:])),
+		{"5.4 ping between fragments", join(frame(text, note[:9]), frame(fin|ping, "p"), frame(fin|continuation, note[9:])),
 			[]string{"10p", "1" + accepted}},
-		{"unsolicited pong", join(frame(fin|pong, "0"), frame(fin|pong, ""), texts(note)), []string{"1" + accepted}},
-		{"close between fragments", join(frame(text, note[:9]), closeFrame(1000, "")), []string{"8\x03\xe8"}},
-		{"close", closeFrame(1000, "bye"), []string{"8\x03\xe8"}},
-		{"close without code", frame(fin|closing, ""), []string{"8"}},
-		{"close with an application's code", closeFrame(4999, ""), []string{"8\x13\x87"}},
-		{"messages right before a close", join(texts(note, note), closeFrame(1001, "")),
+		{"5.5.3 unsolicited pong", join(frame(fin|pong, "0"), frame(fin|pong, ""), texts(note)), []string{"1" + accepted}},
+		{"5.5.2 ping with bytes that are no text", frame(fin|ping, "\xff\x00\xfe"), []string{"10\xff\x00\xfe"}},
+		{"5.5.2 ping behind a close", join(closeFrame(1000, ""), frame(fin|ping, "p")), []string{"8\x03\xe8"}},
+		{"5.3 mask of zeros", maskedWith(0, frame(fin|ping, "p"), "p"), []string{"10p"}},
+		{"5.3 a mask for each fragment", join(maskedWith(0x01020304, frame(text, note[:9]), note[:9]),
+			maskedWith(0xfffefdfc, frame(fin|continuation, note[9:]), note[9:])), []string{"1" + accepted}},
+		{"5.4 pings and pongs between all fragments", join(frame(text, note[:9]), frame(fin|ping, "p"), frame(fin|pong, "q"),
+			frame(continuation, note[9:20]), frame(fin|ping, "r"), frame(fin|continuation, note[20:])), []string{"10p", "10r", "1" + accepted}},
+		{"5.4 a fragment of each byte", fragmented(text, note, 1), []string{"1" + accepted}},
+		{"5.4 messages in fragments, one behind the other", join(fragmented(text, note, 9), fragmented(binaryOp, note, 20)),
+			[]string{"1" + accepted, "1" + accepted}},
+		{"5.6 empty text", texts(""), []string{"1" + noObject}},
+		{"5.6 empty text in empty fragments", join(frame(text, ""), frame(fin|continuation, "")), []string{"1" + noObject}},
+		{"5.4 close between fragments", join(frame(text, note[:9]), closeFrame(1000, "")), []string{"8\x03\xe8"}},
+		{"5.5.1 close", closeFrame(1000, "bye"), []string{"8\x03\xe8"}},
+		{"5.5.1 close without code", frame(fin|closing, ""), []string{"8"}},
+		{"7.4.2 close with an application's code", closeFrame(4999, ""), []string{"8\x13\x87"}},
+		{"1.4 messages right before a close", join(texts(note, note), closeFrame(1001, "")),
 			[]string{"1" + accepted, "1" + accepted, "8\x03\xe9"}},
-		{"what is behind a close", join(closeFrame(1000, ""), texts(note)), []string{"8\x03\xe8"}},
+		{"5.5.1 what is behind a close", join(closeFrame(1000, ""), texts(note)), []string{"8\x03\xe8"}},
 	}
 	for _, test := range tests {
 		for _, how := range []string{"at once", "byte by byte"} {
@@ -99,56 +114,59 @@ func testBrokenFrames(t *testing.T, url string) {
 		tooBig   = bachata.CloseTooBig
 	)
 	long := strings.Repeat("x", 1001)
-	tests := []struct {
+	type breach struct {
 		name string
 		in   []byte
 		want bachata.CloseCode
-	}{
-		{"not masked", unmasked, protocol},
-		{"not masked, only the first two bytes", unmasked[:2], protocol},
-		{"reserved bit 1", frame(fin|0x40|text, note), protocol},
-		{"reserved bit 2", frame(fin|0x20|text, note), protocol},
-		{"reserved bit 3", frame(fin|0x10|text, note), protocol},
-		{"reserved bit of a ping", frame(fin|0x40|ping, ""), protocol},
-		{"reserved opcode 3", frame(fin|0x3, ""), protocol},
-		{"reserved opcode 7", frame(fin|0x7, ""), protocol},
-		{"reserved opcode 11", frame(fin|0xb, ""), protocol},
-		{"reserved opcode 15", frame(fin|0xf, ""), protocol},
-		{"long ping", frame(fin|ping, long[:126]), protocol},
-		{"long pong", frame(fin|pong, long[:126]), protocol},
-		{"long close", frame(fin|closing, "\x03\xe8"+long[:124]), protocol},
-		{"fragmented ping", frame(ping, "a"), protocol},
-		{"fragmented close", frame(closing, ""), protocol},
-		{"continuation of nothing", frame(fin|continuation, note), protocol},
-		{"continuation behind a whole message", join(texts(note), frame(continuation, note)), protocol},
-		{"message within a message", join(frame(text, "{"), texts(note)), protocol},
-		{"binary within a message", join(frame(text, "{"), frame(binaryOp, note)), protocol},
-		{"length longer than it need be, 16 bit", []byte(string([]byte{fin | text, 0x80 | 126, 0, 125}) + mask), protocol},
-		{"length longer than it need be, 64 bit",
+	}
+	tests := []breach{
+		{"5.1 not masked", unmasked, protocol},
+		{"5.1 not masked, only the first two bytes", unmasked[:2], protocol},
+		{"5.2 reserved bit 1", frame(fin|0x40|text, note), protocol},
+		{"5.2 reserved bit 2", frame(fin|0x20|text, note), protocol},
+		{"5.2 reserved bit 3", frame(fin|0x10|text, note), protocol},
+		{"5.2 reserved bit of a ping", frame(fin|0x40|ping, ""), protocol},
+		{"5.1 ping that is not masked", []byte{fin | ping, 0}, protocol},
+		{"5.1 close that is not masked", []byte{fin | closing, 2, 0x03, 0xe8}, protocol},
+		{"5.1 continuation that is not masked", join(frame(text, "{"), []byte{fin | continuation, 0}), protocol},
+		{"5.2 all reserved bits", frame(fin|0x70|text, note), protocol},
+		{"5.2 reserved bit of a binary", frame(fin|0x40|binaryOp, note), protocol},
+		{"5.2 reserved bit of a continuation", join(frame(text, "{"), frame(fin|0x40|continuation, "}")), protocol},
+		{"5.2 reserved bit of a pong", frame(fin|0x20|pong, ""), protocol},
+		{"5.2 reserved bit of a close", frame(fin|0x10|closing, ""), protocol},
+		{"5.5 fragmented pong", frame(pong, ""), protocol},
+		{"5.5 ping of 16 bit length", []byte{fin | ping, 0x80 | 126, 0, 126}, protocol},
+		{"5.5 ping of 64 bit length", []byte{fin | ping, 0x80 | 127, 0x40, 0, 0, 0, 0, 0, 0, 0}, protocol},
+		{"5.5 continuation of a ping", join(frame(ping, "a"), frame(fin|continuation, "b")), protocol},
+		{"5.2 length of zero in 16 bit", []byte(string([]byte{fin | text, 0x80 | 126, 0, 0}) + mask), protocol},
+		{"5.2 length of 65535 in 64 bit", []byte(string([]byte{fin | text, 0x80 | 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff}) + mask), protocol},
+		{"7.1.7 what is behind a breach", join(frame(fin|0x40|text, note), texts(note), closeFrame(1000, "")), protocol},
+		{"5.5 long ping", frame(fin|ping, long[:126]), protocol},
+		{"5.5 long pong", frame(fin|pong, long[:126]), protocol},
+		{"5.5 long close", frame(fin|closing, "\x03\xe8"+long[:124]), protocol},
+		{"5.5 fragmented ping", frame(ping, "a"), protocol},
+		{"5.5 fragmented close", frame(closing, ""), protocol},
+		{"5.4 continuation of nothing", frame(fin|continuation, note), protocol},
+		{"5.4 continuation behind a whole message", join(texts(note), frame(continuation, note)), protocol},
+		{"5.4 message within a message", join(frame(text, "{"), texts(note)), protocol},
+		{"5.4 binary within a message", join(frame(text, "{"), frame(binaryOp, note)), protocol},
+		{"5.2 length longer than it need be, 16 bit", []byte(string([]byte{fin | text, 0x80 | 126, 0, 125}) + mask), protocol},
+		{"5.2 length longer than it need be, 64 bit",
 			[]byte(string([]byte{fin | text, 0x80 | 127, 0, 0, 0, 0, 0, 0, 1, 0}) + mask), protocol},
-		{"length with its highest bit", []byte{fin | text, 0x80 | 127, 0x80, 0, 0, 0, 0, 0, 0, 0}, protocol},
-		{"close code of one byte", frame(fin|closing, "\x03"), protocol},
-		{"close code 0", closeFrame(0, ""), protocol},
-		{"close code 999", closeFrame(999, ""), protocol},
-		{"close code 1004", closeFrame(1004, ""), protocol},
-		{"close code 1005", closeFrame(1005, ""), protocol},
-		{"close code 1006", closeFrame(1006, ""), protocol},
-		{"close code 1015", closeFrame(1015, ""), protocol},
-		{"close code 2999", closeFrame(2999, ""), protocol},
-		{"close code 5000", closeFrame(5000, ""), protocol},
-		{"close reason that is not UTF-8", closeFrame(1000, "\xff"), badText},
-		{"text that is not UTF-8", texts("{\"id\":\"\xff\"}"), badText},
-		{"text with a surrogate", texts("\xed\xa0\x80"), badText},
-		{"text with an overlong character", texts("\xc0\xaf"), badText},
-		{"text that ends within a character", texts("\"\xf0\x9f\x98"), badText},
-		{"binary that is not UTF-8", frame(fin|binaryOp, "\xff"), badText},
-		{"fragments that are not UTF-8", join(frame(text, "\xf0\x9f"), frame(fin|continuation, "\x98x")), badText},
-		{"too big", texts(long), tooBig},
-		{"too big over fragments", join(frame(text, long[:600]), frame(continuation, long[:401])), tooBig},
-		{"a length of 4 EiB", []byte{fin | text, 0x80 | 127, 0x40, 0, 0, 0, 0, 0, 0, 0}, tooBig},
-		{"a length of 8 EiB less one", []byte{fin | text, 0x80 | 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, tooBig},
-		{"a length of 4 EiB in a second fragment",
+		{"5.2 length with its highest bit", []byte{fin | text, 0x80 | 127, 0x80, 0, 0, 0, 0, 0, 0, 0}, protocol},
+		{"8.1 text that is not UTF-8", texts("{\"id\":\"\xff\"}"), badText},
+		{"5.6 binary that is not UTF-8", frame(fin|binaryOp, "\xff"), badText},
+		{"8.1 fragments that are not UTF-8", join(frame(text, "\xf0\x9f"), frame(fin|continuation, "\x98x")), badText},
+		{"10.4 too big", texts(long), tooBig},
+		{"10.4 too big over fragments", join(frame(text, long[:600]), frame(continuation, long[:401])), tooBig},
+		{"10.4 a length of 4 EiB", []byte{fin | text, 0x80 | 127, 0x40, 0, 0, 0, 0, 0, 0, 0}, tooBig},
+		{"10.4 a length of 8 EiB less one", []byte{fin | text, 0x80 | 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, tooBig},
+		{"10.4 a length of 4 EiB in a second fragment",
 			join(frame(text, "{"), []byte{continuation, 0x80 | 127, 0x40, 0, 0, 0, 0, 0, 0, 0}), tooBig},
+	}
+	for _, op := range []byte{3, 4, 5, 6, 7, 11, 12, 13, 14, 15} {
+		tests = append(tests, breach{fmt.Sprintf("5.2 reserved opcode %d", op), frame(fin|op, ""), protocol},
+			breach{fmt.Sprintf("5.2 reserved opcode %d, only its first two bytes", op), []byte{op, 0x80}, protocol})
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -169,6 +187,45 @@ func testBrokenFrames(t *testing.T, url string) {
 			}
 		})
 	}
+}
+
+// maskedWith masks a frame of payload anew.
+func maskedWith(mask uint32, frame []byte, payload string) []byte {
+	n := len(frame) - len(payload)
+	frame = binary.BigEndian.AppendUint32(frame[:n-4], mask)
+	for i := range len(payload) {
+		frame = append(frame, payload[i]^byte(mask>>(24-8*(i%4))))
+	}
+	return frame
+}
+
+// RFC 6455, section 5.2: each of the three lengths of a length, from its least to its most.
+func TestLengths(t *testing.T) {
+	t.Parallel()
+	onEach(t, &bachata.Options{MaxMessage: 70_000}, func(t *testing.T, url string) {
+		c := ready(t, url)
+		for _, n := range []int{60, 124, 125, 126, 127, 128, 65_534, 65_535, 65_536, 65_537, 70_000} {
+			message := strings.Replace(note, "hi", strings.Repeat("x", n-len(note)+2), 1)
+			c.write(texts(message))
+			if got := c.text(); got != accepted {
+				t.Errorf("a message of %d bytes: %s, want %s", len(message), got, accepted)
+			}
+		}
+	})
+}
+
+// There is no bound on the number of fragments, only on what they hold: empty ones cost nothing.
+func TestManyFragments(t *testing.T) {
+	t.Parallel()
+	onEach(t, nil, func(t *testing.T, url string) {
+		c := ready(t, url)
+		in := frame(text, note[:9])
+		in = append(in, bytes.Repeat(frame(continuation, ""), 50_000)...)
+		c.write(append(in, frame(fin|continuation, note[9:])...))
+		if got := c.text(); got != accepted {
+			t.Errorf("answered %s, want %s", got, accepted)
+		}
+	})
 }
 
 func TestManyMessagesInOneGo(t *testing.T) {
