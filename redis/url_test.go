@@ -305,7 +305,8 @@ func TestOpenHidesThePassword(t *testing.T) {
 	}
 }
 
-// startTLSSentinel runs a sentinel with TLS that watches the server at primary, with a password of its own.
+// startTLSSentinel runs a sentinel with TLS that watches the server at primary, with a user who may do what docs/redis.md
+// says and no more.
 func startTLSSentinel(t *testing.T, primary int, tlsConf string) (tlsPort int) {
 	t.Helper()
 	binary, err := exec.LookPath("redis-sentinel")
@@ -316,7 +317,7 @@ func startTLSSentinel(t *testing.T, primary int, tlsConf string) (tlsPort int) {
 	tlsPort = redistest.FreePort(t)
 	file := filepath.Join(dir, "sentinel.conf")
 	conf := fmt.Sprintf("port %d\ntls-port %d\n%sbind 127.0.0.1\ndir %s\nsentinel monitor main 127.0.0.1 %d 1\n"+
-		"sentinel auth-user main chat\nsentinel auth-pass main topsecret\nrequirepass another\nuser watch on >sentinelsecret ~* &* +@all\n",
+		"sentinel auth-user main chat\nsentinel auth-pass main topsecret\nrequirepass another\nuser watch on >sentinelsecret &* +ping +sentinel|sentinels +sentinel|get-master-addr-by-name +subscribe +unsubscribe\n",
 		port, tlsPort, tlsConf, dir, primary)
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)

@@ -118,3 +118,52 @@ func TestImageHasAllPackages(t *testing.T) {
 		}
 	}
 }
+
+// Who looks for an error in docs/redis.md finds it by words that the error has.
+func TestErrorsOfRedisPage(t *testing.T) {
+	t.Parallel()
+	var source strings.Builder
+	for _, pattern := range []string{"cmd/bachata/redis.go", "redis/*.go"} {
+		files, err := filepath.Glob(filepath.Join("../..", pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			source.Write(b)
+		}
+	}
+	page := readRoot(t, "docs/redis.md")
+	_, errors, _ := strings.Cut(page, "\n## Errors by their text\n")
+	errors, _, _ = strings.Cut(errors, "\n## ")
+	rows := 0
+	quoted := regexp.MustCompile("`([^`]+)`")
+	for line := range strings.Lines(errors) {
+		cell, ok := strings.CutPrefix(line, "| `")
+		if !ok {
+			continue
+		}
+		cell, _, _ = strings.Cut("`"+cell, " |")
+		rows++
+		for _, m := range quoted.FindAllStringSubmatch(cell, -1) {
+			text := m[1]
+			if word, _, _ := strings.Cut(text, " "); word == strings.ToUpper(word) && len(word) > 2 {
+				continue // the server's own
+			}
+			// What stands for a number, or a name, is not in the source.
+			text = strings.NewReplacer("wait: 0 of 1", "%d of %d", "after 2s", "after %v", "7.0", "%d.%d").Replace(text)
+			if !strings.Contains(source.String(), text) {
+				t.Errorf("docs/redis.md explains the error %q, which nothing says", m[1])
+			}
+		}
+	}
+	if rows < 20 {
+		t.Errorf("docs/redis.md explains %d errors, want at least 20", rows)
+	}
+}
