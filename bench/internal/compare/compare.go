@@ -103,3 +103,24 @@ func median[T any](all []T, of func(T) float64) (middle, least T) {
 }
 
 func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
+
+// bar is what a figure is held to; the zero bar holds nothing.
+type bar struct {
+	limit   float64
+	atLeast bool // it is to be above, not below
+}
+
+// judge says whether figure keeps to the bar.
+func (b bar) judge(figure float64) string {
+	if b.limit == 0 {
+		return ""
+	}
+	sign, kept := "<=", figure <= b.limit
+	if b.atLeast {
+		sign, kept = ">=", figure >= b.limit
+	}
+	if kept {
+		return fmt.Sprintf("  [%s %g: kept]", sign, b.limit)
+	}
+	return fmt.Sprintf("  [%s %g: missed]", sign, b.limit)
+}

@@ -58,7 +58,11 @@ func Connect(args []string) error {
 		if base > 0 {
 			fmt.Printf("  %5.2f x net/http (%.2f)", float64(m.cpu)/base, float64(best.cpu)/leastBase)
 		}
-		fmt.Printf("  %6.0f connects/s\n", m.rate)
+		fmt.Printf("  %6.0f connects/s", m.rate)
+		if base > 0 && name == "memory" {
+			fmt.Print(bar{limit: 2}.judge(float64(m.cpu) / base))
+		}
+		fmt.Println()
 	}
 	return nil
 }

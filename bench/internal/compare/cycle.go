@@ -47,6 +47,16 @@ func Cycle(args []string) error {
 	return nil
 }
 
+// cycleBars are what a server's cycle may cost in cycles of the floor, by messages outstanding; behindBars what the peer's
+// costs at least in cycles of ours.
+var (
+	cycleBars = map[int]map[string]bar{
+		1:  {"memory": {limit: 1.25}, "disk": {limit: 1.6}},
+		32: {"memory": {limit: 3}, "disk": {limit: 5}},
+	}
+	behindBars = map[int]bar{1: {limit: 2, atLeast: true}, 32: {limit: 4, atLeast: true}}
+)
+
 type cycle struct {
 	rig           *rig
 	servers       []string
@@ -85,8 +95,13 @@ func (c *cycle) compare(outstanding int) error {
 		if floor > 0 {
 			fmt.Printf("  %6.2f x floor (%.2f)", float64(m.cpu)/float64(floor), float64(best.cpu)/float64(leastFloor))
 		}
-		fmt.Printf("  %8.0f cycles/s  %.2f reads and %.2f writes a cycle\n", m.rate, m.reads, m.writes)
+		fmt.Printf("  %8.0f cycles/s  %.2f reads and %.2f writes a cycle", m.rate, m.reads, m.writes)
+		if floor > 0 {
+			fmt.Print(cycleBars[outstanding][server].judge(float64(m.cpu) / float64(floor)))
+		}
+		fmt.Println()
 	}
+	c.behind(outstanding, samples)
 	if c.strace {
 		if err := c.calls(outstanding); err != nil {
 			return err
@@ -96,6 +111,22 @@ func (c *cycle) compare(outstanding int) error {
 		return c.profiles(outstanding)
 	}
 	return nil
+}
+
+// behind prints how far the peer is behind ours.
+func (c *cycle) behind(outstanding int, samples map[string][]cycleSample) {
+	of := func(s cycleSample) float64 { return float64(s.cpu) }
+	if len(samples["centrifuge"]) == 0 {
+		return
+	}
+	peer, _ := median(samples["centrifuge"], of)
+	for _, server := range []string{"memory", "disk"} {
+		if len(samples[server]) > 0 {
+			m, _ := median(samples[server], of)
+			ratio := float64(peer.cpu) / float64(m.cpu)
+			fmt.Printf("  centrifuge: %.2f x %s%s\n", ratio, server, behindBars[outstanding].judge(ratio))
+		}
+	}
 }
 
 // measure runs one server under load. during, if not nil, runs instead of the measured time.

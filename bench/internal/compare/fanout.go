@@ -61,6 +61,13 @@ func Fanout(args []string) error {
 	return nil
 }
 
+// fanoutBars are how many of the floor's deliveries in a second of CPU a server has to make.
+var fanoutBars = map[string]bar{
+	"simple": {limit: 0.8, atLeast: true},
+	"memory": {limit: 0.6, atLeast: true},
+	"disk":   {limit: 0.6, atLeast: true},
+}
+
 type fanout struct {
 	rig    *rig
 	rounds int
@@ -96,8 +103,9 @@ func (f *fanout) compare(sockets int, receipts bool, names []string) error {
 		if name == "floor" {
 			floor, leastFloor = m.each, best.each
 		}
-		fmt.Printf("  %-10s %7.0f deliveries a CPU second (%.0f)  %.2f of floor (%.2f)  %7.0f deliveries/s  %.2f writes each\n",
-			name, 1e9/m.each, 1e9/best.each, floor/m.each, leastFloor/best.each, m.rate, m.writes)
+		fmt.Printf("  %-10s %7.0f deliveries a CPU second (%.0f)  %.2f of floor (%.2f)  %7.0f deliveries/s  %.2f writes each%s\n",
+			name, 1e9/m.each, 1e9/best.each, floor/m.each, leastFloor/best.each, m.rate, m.writes,
+			fanoutBars[name].judge(floor/m.each))
 	}
 	return nil
 }

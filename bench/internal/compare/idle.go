@@ -68,16 +68,23 @@ func Idle(args []string) error {
 		if s.name == "floor" {
 			floor, floorPing = cpu, ping
 		}
-		fmt.Printf("  %-10s %7.2f KB RSS each  %6d goroutines  %6.1f ms CPU a second", s.name,
-			float64(s.server.RSS()-s.before)/1024/float64(*sockets), goroutines, cpu.Seconds()*1e3/(*wait*9/10).Seconds())
-		fmt.Printf("  %5d pings, %5.1f us each", pings, micros(ping))
+		each := float64(s.server.RSS()-s.before) / 1024 / float64(*sockets)
+		fmt.Printf("  %-10s %7.2f KB RSS each%s  %6d goroutines", s.name, each, idleBars[s.name].judge(each), goroutines)
+		fmt.Printf("  %6.1f ms CPU a second  %5d pings, %5.1f us each", cpu.Seconds()*1e3/(*wait*9/10).Seconds(), pings, micros(ping))
 		if floor > 0 {
-			fmt.Printf("  %5.2f x floor, %.2f a ping", float64(cpu)/float64(floor), float64(ping)/float64(floorPing))
+			ratio := float64(ping) / float64(floorPing)
+			fmt.Printf("  %5.2f x floor, %.2f a ping", float64(cpu)/float64(floor), ratio)
+			if s.name == "memory" {
+				fmt.Print(bar{limit: 2}.judge(ratio))
+			}
 		}
 		fmt.Println()
 	}
 	return nil
 }
+
+// idleBars are the KB of resident memory that a socket may cost.
+var idleBars = map[string]bar{"memory": {limit: 1}, "memory+tls": {limit: 10}}
 
 // idle is one server and its clients.
 type idle struct {

@@ -103,8 +103,12 @@ func (l *latency) compareSingle() error {
 		if name == "disk" {
 			bound, least, what = floor+fsync, leastFloor+leastSync, "floor and one fdatasync"
 		}
-		fmt.Printf("  %-10s %7.1f us (%.1f)  %5.2f x %s (%.2f)\n", name, micros(m), micros(best),
+		fmt.Printf("  %-10s %7.1f us (%.1f)  %5.2f x %s (%.2f)", name, micros(m), micros(best),
 			float64(m)/float64(bound), what, float64(best)/float64(least))
+		if name == "disk" {
+			fmt.Print(bar{limit: 1}.judge(float64(m) / float64(bound)))
+		}
+		fmt.Println()
 	}
 	return nil
 }
@@ -195,6 +199,9 @@ type openSample struct {
 	p50, p99 time.Duration
 }
 
+// openBars are what a server's p99 may be in those of the floor at the same rate, the best of each.
+var openBars = map[string]bar{"memory": {limit: 2}, "disk": {limit: 4}}
+
 func (l *latency) compareOpen() error {
 	for _, server := range l.servers {
 		full, err := l.run(server, 0, nil)
@@ -221,8 +228,9 @@ func (l *latency) compareOpen() error {
 			if name == "floor" {
 				floor, leastFloor = m.p99, best.p99
 			}
-			fmt.Printf("  %-10s p99 %8.1f us (%.1f)  %5.2f x floor (%.2f)  p50 %7.1f us\n", name, micros(best.p99), micros(m.p99),
-				float64(best.p99)/float64(leastFloor), float64(m.p99)/float64(floor), micros(p50.p50))
+			ratio := float64(best.p99) / float64(leastFloor)
+			fmt.Printf("  %-10s p99 %8.1f us (%.1f)  %5.2f x floor (%.2f)  p50 %7.1f us%s\n", name, micros(best.p99), micros(m.p99),
+				ratio, float64(m.p99)/float64(floor), micros(p50.p50), openBars[name].judge(ratio))
 		}
 	}
 	return nil

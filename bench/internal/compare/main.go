@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/bachata-go/bachata/bench/internal/load"
 	"github.com/bachata-go/bachata/bench/internal/proc"
@@ -63,7 +64,11 @@ func run(name string, args []string) error {
 		}
 	}
 	if !found {
-		return fmt.Errorf("there is no part %q", name)
+		var names []string
+		for _, p := range parts {
+			names = append(names, p.name)
+		}
+		return fmt.Errorf("there is no part %q; there are %s, each with -help", name, strings.Join(names, ", "))
 	}
 	return nil
 }
