@@ -181,6 +181,8 @@ func redisAdvice(r *redis.Options, err error) string {
 		return "the server does not speak TLS on this port: write redis:// or another port"
 	case says("certificate required", "bad certificate", "unknown certificate authority"):
 		return "the server asks for a certificate of ours, or does not trust the one it was shown: name it with cert=FILE and key=FILE in the URL"
+	case says("EOF", "connection reset", "broken pipe") && r.TLS != nil:
+		return "the server ended the connection: perhaps it does not trust the certificate of cert=FILE, or wants one"
 	case r.Sentinel != "" && says("redis nil message", "No such master"):
 		return fmt.Sprintf("the Sentinels know no master %q: check sentinel=NAME", r.Sentinel)
 	case says("EOF", "connection reset", "broken pipe") && r.TLS == nil:
