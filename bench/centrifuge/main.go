@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	_ "net/http/pprof" // a profile may be taken while it runs
 	"os"
 	"time"
 

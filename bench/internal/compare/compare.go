@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,10 +40,11 @@ func newRig(dir string) (*rig, error) {
 
 func (r *rig) close() { _ = os.RemoveAll(r.dir) }
 
-// start runs a server. Peers are programs of their own, built when they are first wanted, so that nothing of theirs
+// start runs a server; "memory@FILE" is that of another build of this program. Peers are programs of their own, built when they are first wanted, so that nothing of theirs
 // runs in any other process, and who measures only ours need not download them.
 func (r *rig) start(c proc.Config) (*proc.Process, error) {
-	program := ""
+	var program string
+	c.Role, program, _ = strings.Cut(c.Role, "@")
 	switch c.Role {
 	case "centrifuge":
 		var err error

@@ -46,7 +46,7 @@ func Fanout(args []string) error {
 		for _, receipts := range []bool{false, true} {
 			var names []string
 			for name := range strings.SplitSeq(*servers, ",") {
-				if receipts != (name == "simple" || name == "centrifuge") {
+				if receipts != (strings.HasPrefix(name, "simple") || name == "centrifuge") {
 					names = append(names, name)
 				}
 			}
