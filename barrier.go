@@ -23,11 +23,15 @@ func (s *Session) appendPingLocked(frames []byte) []byte {
 	}
 	s.pingDue, s.inFlight, s.unproven = false, true, 0
 	s.pingSent++
-	return s.barrier.AppendPing(frames, strconv.AppendUint(make([]byte, 0, 20), s.pingSent, 10))
+	return s.socket.(Barrier).AppendPing(frames, strconv.AppendUint(make([]byte, 0, 20), s.pingSent, 10))
 }
 
 func (s *Session) pingTime() {
 	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
 	s.pingTimer = nil
 	s.pingDue, s.chores = true, true
 	s.mu.Unlock()

@@ -104,9 +104,9 @@ type Center struct {
 
 	intakes, deliveries sync.Pool
 
-	mu      sync.Mutex
-	hubs    map[string]*hub
-	closing bool // no new sockets
+	registry  registry
+	closing   atomic.Bool // no new sockets
+	stopWatch func()      // nil: every hub watches its channel
 
 	routesMu sync.Mutex
 	routes   atomic.Pointer[[]Route]
@@ -129,14 +129,19 @@ func NewCenter(q Queue, o *Options) *Center {
 		proto:    options.Protocol,
 		counters: options.Counters,
 		log:      options.Logger,
-		hubs:     make(map[string]*hub),
 		seed:     maphash.MakeSeed(),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.routes.Store(new([]Route))
+	c.registry.seed = c.seed
 	c.intakes.New = func() any { return &intake{cause: cause{Context: c.ctx, center: c}} }
 	c.deliveries.New = func() any { return new(delivery) }
 	c.work.done = make(chan struct{})
+	if all, ok := q.(AllWatcher); ok {
+		if stop, err := all.WatchAll(c.watcher); err == nil {
+			c.stopWatch = stop
+		} // else Watch says what is wrong, to each socket
+	}
 	if c.enter() {
 		go c.sweep()
 	}
@@ -193,7 +198,7 @@ func (c *Center) Online(channel string) int {
 func (c *Center) CloseUser(user string, code CloseCode, reason string) int {
 	n := 0
 	for _, s := range c.sessions() {
-		if s.identity.User == user {
+		if s.user == user {
 			s.Close(code, reason)
 			n++
 		}

@@ -24,6 +24,7 @@ func (s *Session) confirm(keys []Key, t *Transport) []Key {
 		default:
 			w.state = confirming
 			s.done.add(hash)
+			s.used = true
 			keys = append(keys, Key{Cursor: w.cursor})
 		}
 	}
@@ -33,7 +34,7 @@ func (s *Session) confirm(keys []Key, t *Transport) []Key {
 // pop takes what keys name off the inbox. What fails is kept and tried again.
 func (s *Session) pop(ctx context.Context, keys []Key) {
 	c := s.center
-	popped, err := c.queue.PopDelivered(ctx, s.identity.Channel, s.identity.From, keys)
+	popped, err := c.queue.PopDelivered(ctx, s.channel, s.from, keys)
 	if err != nil {
 		c.logQueueError("pop", err)
 	}
@@ -67,7 +68,7 @@ func (s *Session) pop(ctx context.Context, keys []Key) {
 			left++
 		}
 	}
-	if err == nil {
+	if err == nil && s.retryDelay != 0 {
 		s.retryDelay = 0
 	}
 	kick := left > 0 && s.freedLocked()
@@ -85,8 +86,13 @@ func (s *Session) pop(ctx context.Context, keys []Key) {
 // keep sees to it that keys are popped later: those without a cursor up to one window of them.
 func (s *Session) keep(keys []Key) {
 	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.engage()
+	s.chores = true
 	for _, key := range keys {
-		s.chores = true
 		if key.Cursor != 0 {
 			if w := s.window.at(key.Cursor); w != nil && w.state == confirming {
 				w.state = unpopped
@@ -103,7 +109,9 @@ func (s *Session) keep(keys []Key) {
 func (s *Session) popAgain() {
 	s.mu.Lock()
 	keys := s.retryKeys
-	s.retryKeys = nil
+	if len(keys) > 0 {
+		s.retryKeys = nil
+	}
 	s.window.each(unpopped, func(w *written) {
 		w.state = confirming
 		keys = append(keys, Key{Cursor: w.cursor})
@@ -121,10 +129,13 @@ func (s *Session) retryLater() {
 	if s.closed || s.retry != nil {
 		return
 	}
+	s.engage()
 	s.retryDelay = min(max(s.retryDelay*2, minRetry), maxRetry)
 	s.retry = s.center.after(s.retryDelay, func(context.Context) {
 		s.mu.Lock()
-		s.retry = nil
+		if !s.closed {
+			s.retry = nil
+		}
 		s.mu.Unlock()
 		s.pump.kick(s.center, s)
 	})

@@ -7,10 +7,15 @@ import (
 // wake is called by the hub, under its lock, when the inbox may hold something new.
 func (s *Session) wake(w Wake) {
 	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
 	switch n := len(w.Envelopes); {
 	case n == 0 || w.Prev != s.ahead || s.behind || len(s.hints)+n > fetchLimit.Messages:
 		s.behind = true
 	case len(s.hints) == 0:
+		s.engage()
 		s.hints, s.hinted = w.Envelopes, w.Prev
 		s.ahead = w.Envelopes[n-1].Cursor
 	default:
@@ -29,9 +34,10 @@ func (s *Session) sweep() {
 	}
 	s.mu.Lock()
 	s.behind = true
-	s.recheck = s.stalled
-	s.chores = s.chores || s.recheck
-	s.window.shrink()
+	if s.stalled {
+		s.recheck, s.chores = true, true
+	}
+	s.calmDown()
 	s.mu.Unlock()
 	s.pump.kick(s.center, s)
 }
@@ -62,7 +68,9 @@ func (s *Session) deliver() bool {
 	s.mu.Lock()
 	room, after := s.window.room(c.options.Window), s.cursor
 	hints, behind := s.hints, s.behind || s.hinted != after
-	s.hints, s.behind = nil, false
+	if s.behind = false; len(hints) > 0 {
+		s.hints = nil
+	}
 	if s.closed || c.draining.Load() {
 		s.mu.Unlock()
 		return false
@@ -79,7 +87,7 @@ func (s *Session) deliver() bool {
 		s.writeEnvelopes(hints)
 		return false // what comes later has its own wake-up
 	}
-	envelopes, err := c.queue.Fetch(c.ctx, s.identity.Channel, after,
+	envelopes, err := c.queue.Fetch(c.ctx, s.channel, after,
 		Limit{Messages: min(room.Messages, fetchLimit.Messages), Bytes: min(room.Bytes, fetchLimit.Bytes)})
 	if err != nil {
 		c.logQueueError("fetch", err)
@@ -87,7 +95,9 @@ func (s *Session) deliver() bool {
 		return false
 	}
 	s.mu.Lock()
-	s.retryDelay = 0
+	if s.retryDelay != 0 {
+		s.retryDelay = 0
+	}
 	if len(envelopes) == 0 && len(s.hints) == 0 {
 		s.ahead = s.cursor
 	}
@@ -123,6 +133,11 @@ func (s *Session) writeInto(envelopes []Envelope) (all bool, arrived []Key) {
 		s.mu.Unlock()
 		return false, nil
 	}
+	barrier := false
+	if c.mode == Reliable {
+		s.engage()
+		_, barrier = s.socket.(Barrier)
+	}
 	for i := range envelopes {
 		e := &envelopes[i]
 		payload := e.Payload
@@ -141,7 +156,7 @@ func (s *Session) writeInto(envelopes []Envelope) (all bool, arrived []Key) {
 			switch {
 			case e.Kind == KindMessage && !e.ID.IsZero():
 				w.id, w.from, w.dest = c.hash(e.ID.Text), c.hash(e.From), c.hash(e.Dest)
-			case s.barrier != nil:
+			case barrier:
 				w.proof = s.pingSent + 1
 				s.unproven++
 			default:
@@ -209,6 +224,7 @@ func (d *delivery) appendNotice(p Protocol, e *Envelope) {
 
 // stallLocked notes that the pump stopped at a full window, and sees to it that the client is told if that lasts.
 func (s *Session) stallLocked() {
+	s.engage()
 	s.stalled = true
 	if s.full == nil && !s.told {
 		s.full = s.center.after(s.center.options.WindowTimeout, func(context.Context) { s.windowFull() })
@@ -217,6 +233,9 @@ func (s *Session) stallLocked() {
 
 // freedLocked notes that something left the window, and reports whether the pump waits for that.
 func (s *Session) freedLocked() bool {
+	if s.traffic == &calm {
+		return false
+	}
 	if s.full != nil {
 		s.full.Stop()
 		s.full = nil
@@ -230,10 +249,14 @@ func (s *Session) freedLocked() bool {
 // windowFull tells the client, if something waits behind the full window.
 func (s *Session) windowFull() {
 	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
 	s.full = nil
 	after := s.cursor
 	s.mu.Unlock()
-	waits, err := s.center.queue.Fetch(s.center.ctx, s.identity.Channel, after, Limit{Messages: 1})
+	waits, err := s.center.queue.Fetch(s.center.ctx, s.channel, after, Limit{Messages: 1})
 	s.mu.Lock()
 	if s.closed || !s.stalled || s.told || err != nil || len(waits) == 0 {
 		s.mu.Unlock()
@@ -255,12 +278,14 @@ func (s *Session) lookAround() {
 	c := s.center
 	s.mu.Lock()
 	due := s.recheck && s.stalled
-	s.recheck = false
+	if s.recheck {
+		s.recheck = false
+	}
 	s.mu.Unlock()
 	if !due {
 		return
 	}
-	pending, err := c.queue.Fetch(c.ctx, s.identity.Channel, 0, c.options.Window)
+	pending, err := c.queue.Fetch(c.ctx, s.channel, 0, c.options.Window)
 	if err != nil {
 		c.logQueueError("fetch", err)
 		return

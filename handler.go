@@ -170,7 +170,14 @@ func (h *Handler) authenticate(r *http.Request) (Identity, error) {
 		return id, err
 	}
 	// Copied, for they are parts of the request, more often than not, and would keep all of it in memory.
-	id.User, id.Channel, id.From = strings.Clone(id.User), strings.Clone(id.Channel), strings.Clone(id.From)
+	id.Channel = strings.Clone(id.Channel)
+	for _, name := range []*string{&id.User, &id.From} {
+		if *name == id.Channel {
+			*name = id.Channel
+		} else {
+			*name = strings.Clone(*name)
+		}
+	}
 	return id.check()
 }
 

@@ -3,43 +3,61 @@ package bachata
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"sync"
 )
 
-// hub is what the center knows of a channel that has sockets on this node: one watch on the queue, and its sessions.
+// registry finds the hub of a channel. It is in parts, so that many cores can look at once.
+type registry struct {
+	seed  maphash.Seed
+	parts [64]registryPart
+}
+
+type registryPart struct {
+	mu   sync.RWMutex
+	hubs map[string]*hub
+}
+
+func (r *registry) part(channel string) *registryPart {
+	return &r.parts[maphash.String(r.seed, channel)%uint64(len(r.parts))]
+}
+
+// hub is what the center knows of a channel that has sockets on this node: its sessions, and a watch on the queue if
+// the queue has to be told of each.
 type hub struct {
 	center  *Center
 	channel string
-	refs    int // guarded by Center.mu
+	refs    int32  // guarded by the part of the registry
+	simple  runner // hands out what a simple queue holds
 
 	watching sync.Mutex // held while the watch is set up
-	stops    []func()   // guarded by watching; nil until watched
+	stop     func()     // guarded by watching; nil until watched
 
-	mu       sync.Mutex
-	sessions []*Session
-
-	simple runner // hands out what a simple queue holds
+	mu    sync.Mutex
+	first *Session // and behind it the others, by Session.next
 }
 
 // join adds s to the hub of its channel, and returns when the channel is watched.
 func (c *Center) join(s *Session) error {
-	c.mu.Lock()
-	if c.closing {
-		c.mu.Unlock()
+	part := c.registry.part(s.channel)
+	part.mu.Lock()
+	if c.closing.Load() {
+		part.mu.Unlock()
 		return ErrClosing
 	}
-	h := c.hubs[s.identity.Channel]
+	h := part.hubs[s.channel]
 	if h == nil {
-		h = &hub{center: c, channel: s.identity.Channel}
-		c.hubs[h.channel] = h
+		h = &hub{center: c, channel: s.channel}
+		if part.hubs == nil {
+			part.hubs = make(map[string]*hub)
+		}
+		part.hubs[h.channel] = h
 	}
 	h.refs++
 	s.hub = h
-	h.mu.Lock()
-	h.sessions = append(h.sessions, s) // with c.mu held: whoever sets closing then finds s here
-	h.mu.Unlock()
-	c.mu.Unlock()
+	h.add(s) // with the lock of the part held: whoever sets closing then finds s here
+	part.mu.Unlock()
 
 	if err := h.watch(); err != nil {
 		c.part(s)
@@ -48,61 +66,98 @@ func (c *Center) join(s *Session) error {
 	return nil
 }
 
+func (h *hub) add(s *Session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	last := &h.first
+	for *last != nil && h.center.mode == Simple {
+		last = &(*last).next // in the order in which they came
+	}
+	s.next = *last
+	*last = s
+}
+
+func (h *hub) remove(s *Session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for at := &h.first; *at != nil; at = &(*at).next {
+		if *at == s {
+			*at, s.next = s.next, nil
+			return
+		}
+	}
+}
+
+// watched is the stop of a hub that the queue need not be told of.
+func watched() {}
+
 func (h *hub) watch() error {
+	c := h.center
 	h.watching.Lock()
 	defer h.watching.Unlock()
-	if h.stops != nil {
+	if h.stop != nil {
 		return nil
 	}
-	stop, err := h.center.queue.Watch(h.channel, h.wake)
-	if err != nil {
-		return fmt.Errorf("watch channel: %w", err)
+	stop, err := watched, error(nil)
+	if c.stopWatch == nil {
+		if stop, err = c.queue.Watch(h.channel, h.Wake); err != nil {
+			return fmt.Errorf("watch channel: %w", err)
+		}
 	}
-	stops := []func(){stop}
-	if p, ok := h.center.queue.(Publisher); ok {
-		stop, err := p.Subscribe(h.channel, h.show)
+	if p, ok := c.queue.(Publisher); ok {
+		unsubscribe, err := p.Subscribe(h.channel, h.show)
 		if err != nil {
-			stops[0]()
+			stop()
 			return fmt.Errorf("subscribe to channel: %w", err)
 		}
-		stops = append(stops, stop)
+		unwatch := stop
+		stop = func() {
+			unwatch()
+			unsubscribe()
+		}
 	}
-	h.stops = stops
+	h.stop = stop
 	return nil
 }
 
 // part removes s from its hub, and the hub with the last of its sessions.
 func (c *Center) part(s *Session) {
 	h := s.hub
-	h.mu.Lock()
-	h.sessions = slices.DeleteFunc(h.sessions, func(o *Session) bool { return o == s })
-	h.mu.Unlock()
-
-	c.mu.Lock()
+	h.remove(s)
+	part := c.registry.part(h.channel)
+	part.mu.Lock()
 	h.refs--
 	last := h.refs == 0
 	if last {
-		delete(c.hubs, h.channel)
+		delete(part.hubs, h.channel)
 	}
-	c.mu.Unlock()
+	part.mu.Unlock()
 	if last {
 		h.watching.Lock()
-		for _, stop := range h.stops {
-			stop()
+		defer h.watching.Unlock()
+		if h.stop != nil {
+			h.stop()
 		}
-		h.watching.Unlock()
 	}
 }
 
-// wake is called by the queue when the channel may hold something new.
-func (h *hub) wake(w Wake) {
+// watcher finds who is woken for channel.
+func (c *Center) watcher(channel string) Watcher {
+	if h := c.hubOf(channel); h != nil {
+		return h
+	}
+	return nil
+}
+
+// Wake is called by the queue when the channel may hold something new.
+func (h *hub) Wake(w Wake) {
 	if h.center.mode == Simple {
 		h.simple.wake(w.Cause, h.center, h)
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, s := range h.sessions {
+	for s := h.first; s != nil; s = s.next {
 		s.wake(w)
 	}
 }
@@ -126,14 +181,18 @@ func (h *hub) ready() []*Session {
 func (h *hub) list() []*Session {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.Clone(h.sessions)
+	var all []*Session
+	for s := h.first; s != nil; s = s.next {
+		all = append(all, s)
+	}
+	return all
 }
 
 // alone reports whether the channel has one socket on this node.
 func (h *hub) alone() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.sessions) < 2
+	return h.first == nil || h.first.next == nil
 }
 
 // confirmed tells the other sessions of the channel what by has taken off the inbox.
@@ -143,7 +202,7 @@ func (h *hub) confirmed(by *Session, cursors []Cursor) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, s := range h.sessions {
+	for s := h.first; s != nil; s = s.next {
 		if s != by {
 			s.confirmedElsewhere(cursors)
 		}
@@ -180,22 +239,30 @@ func (h *hub) work() {
 
 // hubOf returns the hub of channel, or nil.
 func (c *Center) hubOf(channel string) *hub {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.hubs[channel]
+	part := c.registry.part(channel)
+	part.mu.RLock()
+	defer part.mu.RUnlock()
+	return part.hubs[channel]
 }
 
 // sessions returns all sessions of this node.
 func (c *Center) sessions() []*Session {
-	c.mu.Lock()
-	hubs := make([]*hub, 0, len(c.hubs))
-	for _, h := range c.hubs {
-		hubs = append(hubs, h)
+	var hubs []*hub
+	for i := range c.registry.parts {
+		part := &c.registry.parts[i]
+		part.mu.RLock()
+		for _, h := range part.hubs {
+			hubs = append(hubs, h)
+		}
+		part.mu.RUnlock()
 	}
-	c.mu.Unlock()
-	var all []*Session
+	all := make([]*Session, 0, len(hubs))
 	for _, h := range hubs {
-		all = append(all, h.list()...)
+		h.mu.Lock()
+		for s := h.first; s != nil; s = s.next {
+			all = append(all, s)
+		}
+		h.mu.Unlock()
 	}
 	return all
 }

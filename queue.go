@@ -230,6 +230,17 @@ type Wake struct {
 	Cause context.Context
 }
 
+// A Watcher is woken when a channel may hold something new. It must not block.
+type Watcher interface{ Wake(Wake) }
+
+// An AllWatcher is a Queue that knows by itself of whatever enters any of its inboxes, so that watching a channel is
+// nothing that it has to be told. Optional: without it, every channel with a socket costs a Watch.
+type AllWatcher interface {
+	// WatchAll calls find for each channel that may hold something new, and wakes the Watcher that find returns, if
+	// any, until stop is called. What Watch says of wake holds for both.
+	WatchAll(find func(channel string) Watcher) (stop func(), err error)
+}
+
 // A Publisher is a Queue that also carries what is not stored to all nodes. Optional.
 type Publisher interface {
 	// Publish sends payload to the sockets that are connected to channel now, on all nodes. It may be lost.

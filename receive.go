@@ -128,11 +128,11 @@ func (s *Session) transport(b *intake, t *Transport) {
 // message takes a message through the routes.
 func (s *Session) message(b *intake, m *Message) {
 	c := s.center
-	if c.options.RefuseFrom && m.from != "" && m.from != s.identity.From {
+	if c.options.RefuseFrom && m.from != "" && m.from != s.from {
 		b.refuse(c, &Refusal{Code: RefusedFrom, Reason: `"from" is set by the server; leave it out`}, m.id)
 		return
 	}
-	m.setFrom(s.identity.From)
+	m.setFrom(s.from)
 	if s.onMessage != nil {
 		if err := c.guard(func() error { return s.onMessage(s, m) }); err != nil {
 			b.refuse(c, err, m.id)
@@ -149,7 +149,7 @@ func (s *Session) message(b *intake, m *Message) {
 		b.accept(m.id)
 	default:
 		item := c.item(m, d)
-		item.Origin = s.identity.Channel
+		item.Origin = s.channel
 		b.items = append(b.items, item)
 		b.bytes += len(item.Payload)
 		b.routed = append(b.routed, routed{message: m, posts: d.posts})

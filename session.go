@@ -9,44 +9,84 @@ import (
 // Session is what the center knows of one socket. It owns no goroutine: the driver of the socket calls Receive and Pong,
 // and the queue's wake-ups start a short-lived one while there is something to send.
 type Session struct {
-	center   *Center
-	hub      *hub
-	socket   Socket
-	barrier  Barrier // the socket, if it is one
-	identity Identity
+	center *Center
+	hub    *hub
+	next   *Session // of the hub, under its lock
+	socket Socket
+	user   string
+	// channel is the inbox, and from the shown name.
+	channel, from string
+	lease         *lease // nil: for ever
 	// onMessage sees each message before the routes do. An error refuses it, as a route's would.
 	onMessage func(*Session, *Message) error
-	pump      runner
 
 	writing sync.Mutex // held while frames are handed to the socket
+	pump    runner
 
-	mu      sync.Mutex
-	value   any
-	ready   bool // the 1000 is being written, or was, and no write has failed
-	closed  bool
-	cursor  Cursor // the last envelope that was written
+	mu       sync.Mutex
+	ready    bool // the 1000 is being written, or was, and no write has failed
+	closed   bool
+	behind   bool // there was a wake-up that brought nothing
+	chores   bool // the pump has more to do than to deliver
+	inFlight bool // the last ping was not answered yet
+	value    any
+	cursor   Cursor // the last envelope that was written
+	ahead    Cursor // after which the next wake-up's envelopes would follow
+	pingSent uint64 // the counter of the last ping
+	*traffic
+}
+
+// lease is a session's time.
+type lease struct {
+	expires time.Time
+	timer   *time.Timer // guarded by Session.mu
+}
+
+// traffic is what a session keeps besides while something is on its way to its client. One that has been still for a
+// while shares calm, so that an idle socket costs less.
+type traffic struct {
 	window  window
 	hints   []Envelope // what wake-ups brought, to spare a Fetch
 	hinted  Cursor     // after which it follows
-	ahead   Cursor     // after which the next wake-up's would follow
-	behind  bool       // there was a wake-up for something else too
-	chores  bool       // the pump has more to do than to deliver
 	done    recent     // ids that this socket has confirmed
+	used    bool       // since the last sweep
 	stalled bool       // the pump stopped at a full window
 	told    bool       // the client was told of it
-	full    *time.Timer
-	expiry  *time.Timer
+	recheck bool       // look what other nodes have confirmed
+	pingDue bool
+	full    *time.Timer // runs while the window is full
 
-	recheck    bool        // look what other nodes have confirmed
 	retry      *time.Timer // runs while something is to be tried again
 	retryDelay time.Duration
 	retryKeys  []Key // 200s for what was not written here, whose pop failed
 
 	unproven  int         // frames written since the last ping
-	pingSent  uint64      // the counter of the last ping
-	inFlight  bool        // it was not answered yet
 	pingTimer *time.Timer // runs from the first unproven frame
-	pingDue   bool
+}
+
+// calm is the traffic of all sessions without any. It is never written to: engage comes first.
+var calm traffic
+
+// engage gives s a traffic of its own to write to. s.mu is held.
+func (s *Session) engage() *traffic {
+	if s.traffic == &calm {
+		s.traffic = new(traffic)
+	}
+	s.used = true
+	return s.traffic
+}
+
+// calmDown gives back what a session without traffic does not need. s.mu is held.
+func (s *Session) calmDown() {
+	t := s.traffic
+	switch {
+	case t == &calm:
+	case t.used:
+		t.used = false
+	case t.window.messages == 0 && len(t.window.entries) == 0 && len(t.hints) == 0 && len(t.retryKeys) == 0 &&
+		t.unproven == 0 && !t.stalled && !t.pingDue && t.full == nil && t.retry == nil && t.pingTimer == nil:
+		s.traffic = &calm
+	}
 }
 
 // Attach opens a session for sock: it is told 1000, and then what its inbox holds. The driver of sock calls Receive,
@@ -61,8 +101,9 @@ func (c *Center) attach(sock Socket, id Identity, onMessage func(*Session, *Mess
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{center: c, socket: sock, identity: id, onMessage: onMessage}
-	s.barrier, _ = sock.(Barrier)
+	s := &Session{
+		center: c, socket: sock, user: id.User, channel: id.Channel, from: id.From, onMessage: onMessage, traffic: &calm,
+	}
 	s.pump.state.Store(runnerRunning) // until the 1000 is written
 	if err := c.join(s); err != nil {
 		return nil, err
@@ -73,7 +114,8 @@ func (c *Center) attach(sock Socket, id Identity, onMessage func(*Session, *Mess
 	}
 	if !id.Expires.IsZero() {
 		s.mu.Lock()
-		s.expiry = c.after(time.Until(id.Expires), func(context.Context) {
+		s.lease = &lease{expires: id.Expires}
+		s.lease.timer = c.after(time.Until(id.Expires), func(context.Context) {
 			s.Close(CloseUnauthenticated, "the authentication has expired")
 		})
 		s.mu.Unlock()
@@ -93,7 +135,7 @@ func (s *Session) greet() {
 		Code:         CodeReady,
 		DedupeMillis: c.queue.Info().Dedupe.Milliseconds(),
 		MaxMessage:   int64(c.options.MaxMessage),
-		From:         s.identity.From,
+		From:         s.from,
 	})
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -104,7 +146,13 @@ func (s *Session) greet() {
 }
 
 // Identity returns who is behind the session.
-func (s *Session) Identity() Identity { return s.identity }
+func (s *Session) Identity() Identity {
+	id := Identity{User: s.user, Channel: s.channel, From: s.from}
+	if s.lease != nil {
+		id.Expires = s.lease.expires
+	}
+	return id
+}
 
 // Center returns the center that the session belongs to.
 func (s *Session) Center() *Center { return s.center }
@@ -134,12 +182,15 @@ func (s *Session) Detach() {
 		return
 	}
 	s.closed = true
-	for _, t := range []*time.Timer{s.full, s.expiry, s.retry, s.pingTimer} {
+	for _, t := range []*time.Timer{s.full, s.retry, s.pingTimer} {
 		if t != nil {
 			t.Stop()
 		}
 	}
-	s.window, s.retryKeys, s.hints = window{}, nil, nil
+	if s.lease != nil {
+		s.lease.timer.Stop()
+	}
+	s.traffic = &calm
 	s.mu.Unlock()
 	s.center.part(s)
 	s.center.counters.Add(CountClosed, 1)

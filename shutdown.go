@@ -11,9 +11,7 @@ import (
 // ends. Then all sockets are closed (1001), and Close is called. What was not confirmed waits in its inbox.
 // The error is that of ctx, if it ended the wait.
 func (c *Center) Shutdown(ctx context.Context) error {
-	c.mu.Lock()
-	c.closing = true
-	c.mu.Unlock()
+	c.closing.Store(true)
 	c.draining.Store(true)
 
 	sessions := c.sessions()
@@ -59,14 +57,15 @@ func (c *Center) settle(ctx context.Context) error {
 // Close ends the center: sockets are closed (1001), what runs is asked to stop by its context and waited for,
 // routes and post-processing included: neither may call it. Timers that have not fired don't. It may be called twice.
 func (c *Center) Close() error {
-	c.mu.Lock()
-	c.closing = true
-	c.mu.Unlock()
+	c.closing.Store(true)
 	c.draining.Store(true)
 	for _, s := range c.sessions() {
 		s.Close(CloseGoingAway, "the server is going away")
 	}
 	c.cancel()
+	if c.stopWatch != nil {
+		defer c.stopWatch()
+	}
 
 	c.work.Lock()
 	if !c.work.closed {

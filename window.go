@@ -114,13 +114,6 @@ func (w *window) leave(e *written, most int) {
 	}
 }
 
-// shrink gives back the memory of a window with nothing in it: an idle socket holds none.
-func (w *window) shrink() {
-	if len(w.entries) == 0 {
-		w.entries = nil
-	}
-}
-
 // compact drops what is removed: at the front always, in the middle when it is more than half. It invalidates
 // pointers to entries.
 func (w *window) compact() {

@@ -30,7 +30,7 @@ func (p *player) play(pos seglog.Pos, rec []byte) error {
 	}
 	for i := range ops {
 		if m := ops[i].Put; m != nil && !m.ID.IsZero() {
-			m.Key = inbox.KeyOf(p.salt, m.Origin, m.Dest, m.ID.Text)
+			m.Key = p.salt.KeyOf(m.Origin, m.Dest, m.ID.Text)
 		}
 	}
 	p.book.Apply(ops, ref{pos.Segment, pos.Offset, uint32(len(rec))}, pos.Segment)

@@ -62,7 +62,10 @@ type Queue struct {
 	closed       sync.Once
 }
 
-var _ bachata.Queue = (*Queue)(nil)
+var (
+	_ bachata.Queue      = (*Queue)(nil)
+	_ bachata.AllWatcher = (*Queue)(nil)
+)
 
 // Open opens the queue in dir, which is made if it isn't there; nil stands for the zero Options. It reads the whole
 // log: about a second per million messages. Errors: ErrLocked; ErrVersion; an error that names file and offset if
@@ -141,6 +144,11 @@ func (q *Queue) Fetch(ctx context.Context, channel string, after bachata.Cursor,
 // Watch is bachata.Queue's.
 func (q *Queue) Watch(channel string, wake func(bachata.Wake)) (stop func(), err error) {
 	return q.engine.Watch(channel, wake)
+}
+
+// WatchAll is bachata.AllWatcher's.
+func (q *Queue) WatchAll(find func(channel string) bachata.Watcher) (stop func(), err error) {
+	return q.engine.WatchAll(find)
 }
 
 // PopDelivered is bachata.Queue's.

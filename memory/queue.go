@@ -21,7 +21,10 @@ type Queue struct {
 	err    error
 }
 
-var _ bachata.Queue = (*Queue)(nil)
+var (
+	_ bachata.Queue      = (*Queue)(nil)
+	_ bachata.AllWatcher = (*Queue)(nil)
+)
 
 // New makes an empty queue; nil stands for the zero Options. Options that are out of bounds make a queue of which
 // every method returns an error that names the field and its limit.
@@ -34,7 +37,7 @@ func New(o *Options) *Queue {
 		return &Queue{err: fmt.Errorf("memory: %w", err)}
 	}
 	book := inbox.New(limits, inbox.Store[*stored]{Notice: notice})
-	return &Queue{engine: inbox.NewEngine(limits, book, store{}, inbox.NewSalt()), simple: o.Simple}
+	return &Queue{engine: inbox.NewEngine(limits, book, store{}, inbox.NewSeeds()), simple: o.Simple}
 }
 
 // Put is bachata.Queue's.
@@ -59,6 +62,14 @@ func (q *Queue) Watch(channel string, wake func(bachata.Wake)) (stop func(), err
 		return nil, q.err
 	}
 	return q.engine.Watch(channel, wake)
+}
+
+// WatchAll is bachata.AllWatcher's.
+func (q *Queue) WatchAll(find func(channel string) bachata.Watcher) (stop func(), err error) {
+	if q.err != nil {
+		return nil, q.err
+	}
+	return q.engine.WatchAll(find)
 }
 
 // PopDelivered is bachata.Queue's.

@@ -25,6 +25,7 @@ type Book[R comparable] struct {
 	known known
 	seq   uint64
 	over  []*box[R] // more receipts than the bound
+	spare []*box[R] // empty when they were added; forgotten at the next sweep
 
 	entries  int
 	live     int64 // bytes of the store that messages keep alive
@@ -67,17 +68,6 @@ func (b *Book[R]) Stats() Stats {
 	return Stats{b.entries - b.receipts - b.gaps, b.receipts, b.gaps, b.known.settled}
 }
 
-// Pin keeps the inbox of channel known while somebody watches it, so that wake-ups can name what they follow on.
-func (b *Book[R]) Pin(channel string) { b.box(channel).pins++ }
-
-// Unpin takes a Pin back.
-func (b *Book[R]) Unpin(channel string) {
-	if x := b.boxes[channel]; x != nil {
-		x.pins--
-		b.discard(x)
-	}
-}
-
 // SetBarrier notes that the last loss in the inbox of channel is safe with ticket, and so are its gaps, which stand
 // before entries that are safe already.
 func (b *Book[R]) SetBarrier(channel string, ticket uint64) {
@@ -104,11 +94,31 @@ func (b *Book[R]) box(channel string) *box[R] {
 	return x
 }
 
-// discard forgets a box that holds nothing and that nobody watches.
+// mostSpare is how many empty boxes wait for the next sweep.
+const mostSpare = 1 << 14
+
+// discard forgets a box that holds nothing: at the next sweep, for what passes through an inbox that is read at once
+// comes again soon, and wake-ups can then name what they follow on.
 func (b *Book[R]) discard(x *box[R]) {
-	if x.len() == 0 && x.pins <= 0 && !x.over {
+	switch {
+	case x.len() > 0 || x.over || x.spare:
+	case b.limits.Sweep > 0 && len(b.spare) < mostSpare:
+		x.spare = true
+		b.spare = append(b.spare, x)
+	default:
 		delete(b.boxes, x.name)
 	}
+}
+
+// Discard forgets the boxes that were left for it.
+func (b *Book[R]) Discard() {
+	for _, x := range b.spare {
+		x.spare = false
+		if x.len() == 0 && !x.over {
+			delete(b.boxes, x.name)
+		}
+	}
+	b.spare = nil
 }
 
 func (b *Book[R]) weight(e *entry[R]) int64 {

@@ -56,8 +56,8 @@ type box[R comparable] struct {
 
 	due     int64  // nothing expires before; 0: nothing is known
 	barrier uint64 // ticket of the last change to what readers may have passed
-	pins    int    // watchers: an empty box stays for them
 	over    bool   // queued in Book.over
+	spare   bool   // queued in Book.spare
 
 	counts map[uint64]bachata.Gap
 	ids    *ids // nil: not needed so far
@@ -181,7 +181,7 @@ func (x *box[R]) remove(i int) {
 		x.ids = nil
 	}
 	switch n := x.len(); {
-	case n == 0 && cap(x.buf) > 64:
+	case n == 0 && cap(x.buf) > 32:
 		x.buf, x.head = nil, 0
 	case n == 0:
 		x.buf, x.head = x.buf[:0], 0

@@ -46,7 +46,7 @@ type Place[R comparable] struct {
 type Engine[R comparable] struct {
 	limits   Limits
 	backend  Backend[R]
-	salt     Salt
+	keyer    Keyer
 	watchers Watchers
 	shrunk   atomic.Pointer[shrunk]
 
@@ -75,8 +75,8 @@ type shrunk struct{ window, at int64 }
 
 // NewEngine makes an engine on book, which is the engine's from then on, and starts its sweeper. What is in book is
 // safe.
-func NewEngine[R comparable](l Limits, book *Book[R], backend Backend[R], salt Salt) *Engine[R] {
-	e := &Engine[R]{limits: l, book: book, backend: backend, salt: salt, stop: make(chan struct{})}
+func NewEngine[R comparable](l Limits, book *Book[R], backend Backend[R], keyer Keyer) *Engine[R] {
+	e := &Engine[R]{limits: l, book: book, backend: backend, keyer: keyer, stop: make(chan struct{})}
 	e.visible = book.Last()
 	e.puts.New = func() any { return new(puts) }
 	e.finds.New = func() any { return new([]Found[R]) }

@@ -162,6 +162,7 @@ func TestNothingIsKept(t *testing.T) {
 				h.pop(channel, bachata.Key{Cursor: bachata.Cursor(f.Seq)})
 			}
 		}
+		h.book.Discard()
 		if got := h.book.Counts(); got != (inbox.Counts{}) {
 			t.Errorf("seed %d: %+v is kept", seed, got)
 		}

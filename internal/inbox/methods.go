@@ -15,7 +15,7 @@ func (e *Engine[R]) Put(ctx context.Context, items []bachata.Item) ([]bachata.Pu
 	kept := e.puts.Get().(*puts)
 	messages := kept.room(len(items))
 	for i := range items {
-		e.book.setMessage(messages[i], e.salt, &items[i])
+		e.book.setMessage(messages[i], e.keyer, &items[i])
 	}
 	if err := e.enter(ctx); err != nil {
 		return results, err
@@ -302,17 +302,18 @@ func (e *Engine[R]) Watch(channel string, wake func(bachata.Wake)) (stop func(),
 		e.leave()
 		return nil, err
 	}
-	e.book.Pin(channel)
 	e.leave()
-	remove := e.watchers.Add(channel, wake)
-	var done bool
-	return func() {
-		remove()
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		if !done {
-			done = true
-			e.book.Unpin(channel)
-		}
-	}, nil
+	return e.watchers.Add(channel, wake), nil
+}
+
+// WatchAll is bachata.AllWatcher's.
+func (e *Engine[R]) WatchAll(find func(channel string) bachata.Watcher) (stop func(), err error) {
+	if err := e.enter(context.Background()); err != nil {
+		return nil, err
+	}
+	e.leave()
+	if err := e.backend.Err(); err != nil {
+		return nil, err
+	}
+	return e.watchers.AddAll(find), nil
 }

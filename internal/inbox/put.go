@@ -4,14 +4,14 @@ import "github.com/bachata-go/bachata"
 
 // NewMessage makes what an inbox must know of item: the part of a put that needs no lock. The key is left out in
 // simple mode. It may be called concurrently with anything; the Time is left to set.
-func (b *Book[R]) NewMessage(salt Salt, item *bachata.Item) *Message {
+func (b *Book[R]) NewMessage(keyer Keyer, item *bachata.Item) *Message {
 	m := new(Message)
-	b.setMessage(m, salt, item)
+	b.setMessage(m, keyer, item)
 	return m
 }
 
 // setMessage is NewMessage for a Message that is used again.
-func (b *Book[R]) setMessage(m *Message, salt Salt, item *bachata.Item) {
+func (b *Book[R]) setMessage(m *Message, keyer Keyer, item *bachata.Item) {
 	*m = Message{
 		ID:        item.ID,
 		Origin:    item.Origin,
@@ -23,7 +23,7 @@ func (b *Book[R]) setMessage(m *Message, salt Salt, item *bachata.Item) {
 	}
 	m.Targets = m.one[:0]
 	if !b.limits.Simple && !m.ID.IsZero() {
-		m.Key = KeyOf(salt, m.Origin, m.Dest, m.ID.Text)
+		m.Key = keyer.KeyOf(m.Origin, m.Dest, m.ID.Text)
 	}
 }
 

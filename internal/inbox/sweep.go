@@ -24,7 +24,10 @@ func (e *Engine[R]) sweeper() {
 // Sweep looks through all inboxes for what has expired, and through what is remembered for what need not be any more.
 func (e *Engine[R]) Sweep() {
 	var channels []string
-	e.With(func(b *Book[R]) { channels = b.Channels() })
+	e.With(func(b *Book[R]) {
+		b.Discard()
+		channels = b.Channels()
+	})
 	for len(channels) > 0 {
 		n := min(sweepInboxes, len(channels))
 		if !e.sweep(channels[:n]) {

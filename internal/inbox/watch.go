@@ -12,6 +12,9 @@ import (
 // while somebody is woken. The zero value is ready.
 type Watchers struct {
 	count  atomic.Int64
+	few    atomic.Int64 // of count, those that watch one channel
+	all    atomic.Pointer[[]*finder]
+	allMu  sync.Mutex
 	seed   maphash.Seed
 	once   sync.Once
 	shards [64]watchShard
@@ -36,8 +39,10 @@ func (w *Watchers) Add(channel string, wake func(bachata.Wake)) (stop func()) {
 	s.channels[channel] = append(append([]*watcher(nil), s.channels[channel]...), me)
 	s.mu.Unlock()
 	w.count.Add(1)
+	w.few.Add(1)
 	return sync.OnceFunc(func() {
 		w.count.Add(-1)
+		w.few.Add(-1)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		var rest []*watcher
@@ -54,6 +59,31 @@ func (w *Watchers) Add(channel string, wake func(bachata.Wake)) (stop func()) {
 	})
 }
 
+type finder struct {
+	find func(channel string) bachata.Watcher
+}
+
+// AddAll has what find returns woken for every channel, until the returned function is called, which may happen more
+// than once.
+func (w *Watchers) AddAll(find func(channel string) bachata.Watcher) (stop func()) {
+	me := &finder{find}
+	change := func(with []*finder, delta int64) {
+		w.allMu.Lock()
+		defer w.allMu.Unlock()
+		if old := w.all.Load(); old != nil {
+			for _, o := range *old {
+				if o != me {
+					with = append(with, o)
+				}
+			}
+		}
+		w.all.Store(&with)
+		w.count.Add(delta)
+	}
+	change([]*finder{me}, 1)
+	return sync.OnceFunc(func() { change(nil, -1) })
+}
+
 // Any reports whether anybody watches anything.
 func (w *Watchers) Any() bool { return w.count.Load() > 0 }
 
@@ -62,15 +92,31 @@ func (w *Watchers) Wake(channel string, make func() bachata.Wake) {
 	if !w.Any() {
 		return
 	}
+	var wake bachata.Wake
+	made := false
+	if all := w.all.Load(); all != nil {
+		for _, o := range *all {
+			found := o.find(channel)
+			if found == nil {
+				continue
+			}
+			if !made {
+				wake, made = make(), true
+			}
+			found.Wake(wake)
+		}
+	}
+	if w.few.Load() == 0 {
+		return
+	}
 	s := w.shard(channel)
 	s.mu.RLock()
 	list := s.channels[channel]
 	s.mu.RUnlock()
-	if len(list) == 0 {
-		return
-	}
-	wake := make()
 	for _, o := range list {
+		if !made {
+			wake, made = make(), true
+		}
 		o.wake(wake)
 	}
 }
