@@ -33,7 +33,7 @@ func benchmarkAnswer(b *testing.B, parked bool, burst int) {
 	}
 	h := &bachata.Handler{Center: center, Authenticate: byName}
 	if parked {
-		h.Park()
+		h.Portable = true
 	}
 	server := httptest.NewServer(h)
 	defer server.Close()

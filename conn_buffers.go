@@ -16,14 +16,14 @@ type input struct {
 	buf [inputSize]byte
 	n   int
 	err error
-	try func(fd uintptr) bool // read, kept so that reading allocates nothing
 }
 
 // arrivals collects what is in one input.
 type arrivals struct {
 	texts    [][]byte
-	inflated int    // bytes of texts that were compressed
-	control  []byte // the frames that answer pings
+	inflated int       // bytes of texts that were compressed
+	control  []byte    // the frames that answer pings
+	parts    assembler // of a connection that had nothing incomplete before
 }
 
 // output is a write under way; try is its method of that name, kept so that writing allocates nothing.
@@ -42,12 +42,7 @@ func (p *connBuffers) input() *input {
 	if in, ok := p.inputs.Get().(*input); ok {
 		return in
 	}
-	in := new(input)
-	in.try = func(fd uintptr) bool {
-		in.read(fd)
-		return true
-	}
-	return in
+	return new(input)
 }
 
 func (p *connBuffers) putInput(in *input) {

@@ -1,124 +1,170 @@
 package bachata
 
 import (
-	"os"
+	"net"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
-// poller tells connections that there is something to read. It is one epoll for all connections of a handler, and one
-// goroutine while there are any; so an idle connection needs no goroutine, which is the larger half of what it costs
-// parked: 1.7 KB of resident memory a hijacked connection without one and 4.7 KB with one, at 10,000.
+// poller reads for the connections of a handler that are polled. It has one epoll while there are any, and a worker
+// that waits for its events and handles them itself, connection by connection: a readable socket costs no switch
+// between goroutines. What an application's hooks and routes may do to that, the poller sees to:
 //
-// A connection stays registered with the runtime's own poller too. Events are edge-triggered: whoever is told reads
+//   - When there is more to do than one worker gets done, others help (monitor.help).
+//   - A worker that is held up by a hook loses the rest of its events, and its place, to others (monitor).
+//   - Where much is held up, or where the queue waits for a disk or a server, each connection is handled by a goroutine
+//     of a pool (hands).
+//
+// A connection is handled by one goroutine at a time (conn.claim). Events are edge-triggered: whoever handles one reads
 // until there is nothing more.
 type poller struct {
+	hands hands
+
 	mu    sync.Mutex
-	file  *os.File // the epoll; nil without connections
-	fd    int
-	seats []seat
-	free  []uint32
+	conns []*conn // by descriptor
+	count int     // of those that have not gone
+	epoll *epoll  // nil without any
 }
 
-// seat is where the poller finds the connection that an event names. The number tells events of a connection that has
-// gone from those of its successor.
-type seat struct {
-	conn   *conn
-	number uint32
+// epoll is a kernel's epoll, and who waits for its events.
+type epoll struct {
+	p    *poller
+	fd   int
+	stop int32 // signalled when the last connection has gone
+
+	stopped atomic.Bool
+	monitor monitor
 }
 
-const pollEvents = syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLET&0xffffffff
+const (
+	inputEvents  = syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLET&0xffffffff
+	outputEvents = inputEvents | syscall.EPOLLOUT
+	endEvents    = syscall.EPOLLRDHUP | syscall.EPOLLHUP | syscall.EPOLLERR
+)
 
-// join has c.ready called when bytes come. It returns false if that can't be had: then c has to wait by itself.
-func (p *poller) join(c *conn) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.file == nil && !p.open(c.h) {
+// adopt takes the descriptor of nc away from package net, and watches it. The events that come before c.start are kept.
+// It returns false if that can't be had; nc is then as it was.
+func (p *poller) adopt(c *conn, nc net.Conn) bool {
+	raw := rawConn(nc)
+	if raw == nil {
 		return false
 	}
-	if len(p.free) == 0 {
-		p.free = append(p.free, uint32(len(p.seats)))
-		p.seats = append(p.seats, seat{})
-	}
-	i := p.free[len(p.free)-1]
-	event := syscall.EpollEvent{Events: pollEvents, Fd: int32(i), Pad: int32(p.seats[i].number)}
-	var err error
-	if e := c.raw.Control(func(fd uintptr) { err = syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_ADD, int(fd), &event) }); e != nil {
-		err = e
-	}
-	if err != nil {
-		p.closeIfEmpty()
+	fd := int32(-1)
+	if err := raw.Control(func(old uintptr) { fd, _ = duplicate(old) }); err != nil || fd < 0 {
 		return false
 	}
-	p.free = p.free[:len(p.free)-1]
-	p.seats[i].conn, c.seat = c, i
+	if !p.join(c, fd) {
+		_ = syscall.Close(int(fd))
+		return false
+	}
+	c.fd = fd
+	_ = nc.Close() // which leaves the connection itself open
+	if c.h.PingInterval > 0 {
+		noKeepAlive(fd) // our own pings find who is gone
+	}
 	return true
 }
 
-// leave forgets c, whose network connection is closed.
-func (p *poller) leave(c *conn) {
+func (p *poller) join(c *conn, fd int32) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.seats[c.seat] = seat{number: p.seats[c.seat].number + 1}
-	p.free = append(p.free, c.seat)
-	p.closeIfEmpty()
+	if p.epoll == nil && !p.open(c.h) {
+		return false
+	}
+	if missing := int(fd) + 1 - len(p.conns); missing > 0 {
+		p.conns = append(p.conns, slices.Repeat([]*conn{nil}, missing)...)
+	}
+	if err := epollControl(p.epoll.fd, syscall.EPOLL_CTL_ADD, fd, inputEvents); err != nil {
+		if p.count == 0 {
+			p.shut()
+		}
+		return false
+	}
+	p.conns[fd] = c
+	p.count++
+	return true
 }
 
-func (p *poller) closeIfEmpty() {
-	if len(p.free) == len(p.seats) {
-		_ = p.file.Close() // which ends run
-		p.file, p.seats, p.free = nil, nil, nil
+// watchOutput has the connection told when the kernel takes more.
+func (p *poller) watchOutput(fd int32) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return epollControl(p.epoll.fd, syscall.EPOLL_CTL_MOD, fd, outputEvents)
+}
+
+// close closes the descriptor of a connection. An event that is under way may still name it; it then means the
+// descriptor's next owner, who looks in vain.
+func (p *poller) close(fd int32) {
+	p.mu.Lock()
+	p.conns[fd] = nil
+	p.mu.Unlock()
+	_ = syscall.Close(int(fd))
+}
+
+// leave is called once for each connection that has gone.
+func (p *poller) leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.count--; p.count == 0 {
+		p.shut()
 	}
 }
 
+// serve has a goroutine of the pool read from c, which the caller has claimed.
+func (p *poller) serve(c *conn) { p.hands.serve(c) }
+
+// close gives the descriptors back.
+func (e *epoll) close() {
+	_ = syscall.Close(e.fd)
+	_ = syscall.Close(int(e.stop))
+}
+
+// open begins to wait for events. p.mu is held.
 func (p *poller) open(h *Handler) bool {
 	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		return false
 	}
-	// Non-blocking, so that the runtime's poller watches the epoll itself.
-	if err := syscall.SetNonblock(fd, true); err != nil {
+	e := &epoll{p: p, fd: fd}
+	if e.stop, err = newEvent(); err == nil {
+		if err = epollControl(fd, syscall.EPOLL_CTL_ADD, e.stop, syscall.EPOLLIN); err != nil {
+			_ = syscall.Close(int(e.stop))
+		}
+	}
+	if err != nil {
 		_ = syscall.Close(fd)
 		return false
 	}
-	file := os.NewFile(uintptr(fd), "epoll")
-	raw, err := file.SyscallConn()
-	if err != nil {
-		_ = file.Close()
-		return false
-	}
-	p.file, p.fd = file, fd
-	h.helpers.Go(func() { p.run(file, raw) })
+	p.hands.open()
+	p.epoll, p.conns = e, nil
+	e.monitor.init(e, !h.Center.queue.Info().Immediate)
+	e.start(false)
 	return true
 }
 
-func (p *poller) run(file *os.File, raw syscall.RawConn) {
-	var events [128]syscall.EpollEvent
-	var n int
-	wait := func(fd uintptr) bool {
-		var err error
-		if n, err = syscall.EpollWait(int(fd), events[:], 0); err != nil {
-			n = 0
-			return err != syscall.EINTR
-		}
-		return n > 0
+// shut ends the waiting. p.mu is held.
+func (p *poller) shut() {
+	p.epoll.stopped.Store(true)
+	signal(p.epoll.stop)
+	p.epoll, p.conns = nil, nil
+	p.hands.close()
+}
+
+// resolve finds the connections that events name.
+func (p *poller) resolve(e *epoll, events []syscall.EpollEvent, batch []ready) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.epoll != e {
+		return 0
 	}
-	for raw.Read(wait) == nil {
-		p.mu.Lock()
-		if p.file != file {
-			p.mu.Unlock()
-			return
+	n := 0
+	for _, event := range events {
+		if c := p.conns[event.Fd]; event.Fd != e.stop && c != nil {
+			batch[n] = ready{c, event.Events}
+			n++
 		}
-		for _, e := range events[:n] {
-			s := p.seats[e.Fd]
-			if s.conn == nil || s.number != uint32(e.Pad) {
-				continue
-			}
-			if e.Events&(syscall.EPOLLRDHUP|syscall.EPOLLHUP|syscall.EPOLLERR) != 0 {
-				s.conn.ended.Store(true)
-			}
-			s.conn.ready()
-		}
-		p.mu.Unlock()
 	}
+	return n
 }

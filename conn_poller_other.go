@@ -2,9 +2,21 @@
 
 package bachata
 
+import (
+	"errors"
+	"net"
+)
+
 // poller is for Linux only: here each connection waits by itself.
 type poller struct{}
 
-func (*poller) join(*conn) bool { return false }
+func (*poller) adopt(*conn, net.Conn) bool { return false }
+func (*poller) watchOutput(int32) error    { return errors.ErrUnsupported }
+func (*poller) serve(*conn)                {}
+func (*poller) close(int32)                {}
+func (*poller) leave()                     {}
 
-func (*poller) leave(*conn) {}
+func writeNow(int32, []byte) (int, error) { return 0, errors.ErrUnsupported }
+func noLinger(int32)                      {}
+func shutdownWrite(int32)                 {}
+func remoteOf(int32) string               { return "" }

@@ -10,10 +10,15 @@ func (c *conn) take(b []byte) {
 		return
 	}
 	bt := c.h.buffers.arrivals()
-	b = c.add(b)
+	a := c.parts
+	if a == nil {
+		a = &bt.parts
+		a.deflate = c.compress
+	}
+	b = a.add(b)
 	var closing *happening
 	for len(b) > 0 && closing == nil {
-		hp, n := c.assembler.next(b, c.h.maxMessage)
+		hp, n := a.next(b, c.h.maxMessage)
 		if hp.packed {
 			c.inflate(bt, &hp)
 		}
@@ -41,13 +46,15 @@ func (c *conn) take(b []byte) {
 	}
 	// What came before a close or a fault is handled first, so that it is answered.
 	c.deliver(bt)
-	c.h.buffers.putArrivals(bt)
 	if closing == nil {
-		c.keep(b)
+		a.keep(b)
+		c.keep(a, bt)
+		c.h.buffers.putArrivals(bt)
 		return
 	}
 
-	c.deaf, c.assembler = true, assembler{}
+	c.deaf, c.parts, bt.parts = true, nil, assembler{}
+	c.h.buffers.putArrivals(bt)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f := closing.fault; f.code != 0 {
@@ -58,6 +65,33 @@ func (c *conn) take(b []byte) {
 		c.sendClose(closing.code, "")
 	}
 	c.settle()
+}
+
+// keep has the connection hold a, if there is something in it.
+func (c *conn) keep(a *assembler, bt *arrivals) {
+	switch {
+	case a.empty():
+		c.parts, bt.parts = nil, assembler{}
+	case c.parts == nil:
+		c.parts = new(assembler)
+		*c.parts = *a
+		bt.parts = assembler{}
+	}
+}
+
+// takeInput handles what was read into a big pooled buffer, and gives that back.
+func (c *conn) takeInput(in *input) {
+	if in.n > smallSize {
+		c.take(in.buf[:in.n])
+		c.h.buffers.putInput(in)
+		return
+	}
+	// Handling may wait for a disk, with a thousand others: each then holds a small buffer, not a big one.
+	s := c.h.buffers.small()
+	n := copy(s[:], in.buf[:in.n])
+	c.h.buffers.putInput(in)
+	c.take(s[:n])
+	c.h.buffers.putSmall(s)
 }
 
 // deliver answers the pings and hands its texts to the session, in one call.

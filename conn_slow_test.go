@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
@@ -88,12 +89,13 @@ func TestStoppedReader(t *testing.T) {
 }
 
 // deliverMuch has 100 messages of 40 KB delivered to anna, whose window does not stop them.
-func deliverMuch(t *testing.T, change func(h *bachata.Handler)) (c *client, closed <-chan bool) {
+func deliverMuch(t *testing.T, change func(h *bachata.Handler)) (c *client, s *bachata.Session, closed <-chan bool) {
 	t.Helper()
 	queue := memory.New(nil)
 	center := bachata.NewCenter(queue, &bachata.Options{Window: bachata.Limit{Messages: 1000, Bytes: 64 << 20}})
 	done := make(chan bool, 1)
 	h := &bachata.Handler{Center: center, Authenticate: byName, OnClose: func(*bachata.Session) { done <- true }}
+	h.OnOpen = func(opened *bachata.Session, _ *http.Request) { s = opened }
 	change(h)
 	t.Cleanup(func() {
 		_ = center.Close()
@@ -103,22 +105,26 @@ func deliverMuch(t *testing.T, change func(h *bachata.Handler)) (c *client, clos
 		_ = queue.Close()
 	})
 	c = tightClient(t, tightServer(t, h))
-	body := strings.Repeat("x", 40_000)
 	for i := range 100 {
-		m, err := bachata.MakeMessage(bachata.Draft{ID: bachata.StringID(fmt.Sprint(i)), Type: "big", Data: body})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := center.Send(t.Context(), m, "anna"); err != nil {
-			t.Fatal(err)
-		}
+		sendBig(t, center, i)
 	}
-	return c, done
+	return c, s, done
+}
+
+func sendBig(t *testing.T, center *bachata.Center, id int) {
+	t.Helper()
+	m, err := bachata.MakeMessage(bachata.Draft{ID: bachata.StringID(fmt.Sprint(id)), Type: "big", Data: strings.Repeat("x", 40_000)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := center.Send(t.Context(), m, "anna"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestSlowReaderIsServed(t *testing.T) {
 	t.Parallel()
-	c, _ := deliverMuch(t, func(h *bachata.Handler) { h.MaxPending = 32 << 20 })
+	c, _, _ := deliverMuch(t, func(h *bachata.Handler) { h.MaxPending = 32 << 20 })
 	for i := range 100 {
 		if i%20 == 0 {
 			time.Sleep(10 * time.Millisecond) // slow is what this client is
@@ -136,7 +142,10 @@ func TestSlowReaderIsServed(t *testing.T) {
 // A client for which more than MaxPending waits is told so, behind what was kept for it, and closed.
 func TestMaxPending(t *testing.T) {
 	t.Parallel()
-	c, closed := deliverMuch(t, func(h *bachata.Handler) { h.MaxPending = 1 << 20 })
+	c, s, closed := deliverMuch(t, func(h *bachata.Handler) { h.MaxPending = 1 << 20 })
+	for i := 100; !bachata.Refused(s); i++ { // what is written at once while nothing waits is kept, however much it is
+		sendBig(t, s.Center(), i)
+	}
 	c.expectClose(bachata.CloseStopped) // every frame before it was whole
 	c.expectEnd()
 	<-closed
@@ -144,7 +153,7 @@ func TestMaxPending(t *testing.T) {
 
 func TestWriteTimeout(t *testing.T) {
 	t.Parallel()
-	c, closed := deliverMuch(t, func(h *bachata.Handler) {
+	c, _, closed := deliverMuch(t, func(h *bachata.Handler) {
 		h.MaxPending = 32 << 20
 		h.WriteTimeout = 50 * time.Millisecond
 	})

@@ -1,10 +1,7 @@
 package bachata
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"time"
 
 	"github.com/gobwas/ws"
 )
@@ -31,7 +28,7 @@ func (c *conn) Write(frames []byte) error {
 		return errSocketClosed
 	}
 	if c.unsent > 0 && c.unsent+len(frames) > c.h.MaxPending {
-		c.cause = fmt.Errorf("bachata: %d bytes are unread, the limit is %d", c.unsent+len(frames), c.h.MaxPending)
+		c.blame(fmt.Errorf("bachata: %d bytes are unread, the limit is %d", c.unsent+len(frames), c.h.MaxPending))
 		c.sendClose(CloseStopped, "reading too slowly")
 		return errSocketClosed
 	}
@@ -67,83 +64,21 @@ func (c *conn) sendClose(code CloseCode, reason string) {
 
 // send writes b, or keeps what can't be written now. c.mu is held.
 func (c *conn) send(b []byte) error {
-	if c.dead {
+	switch {
+	case c.dead:
 		return errSocketClosed
+	case c.stream != nil:
+		return c.stream.send(c, b)
 	}
-	if !c.flushing && c.raw != nil {
-		o := c.h.buffers.output()
-		o.b = b
-		err := c.raw.Write(o.try)
-		if err == nil {
-			err = o.err
-		}
-		b = o.b
-		c.h.buffers.putOutput(o)
-		if err != nil {
-			c.lose(err)
-			return errSocketClosed
-		}
-	}
-	if len(b) == 0 {
-		return nil
-	}
-	c.pending = append(c.pending, b...)
-	c.unsent += len(b)
-	if !c.flushing {
-		c.flushing = true
-		c.h.helpers.Go(c.flush)
-	}
-	return nil
+	return c.put(b)
 }
 
-// flush writes what is pending. The client has WriteTimeout for each 64 KiB, so that a slow one is served and a
-// stopped one is not.
-func (c *conn) flush() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for !c.dead && len(c.pending) > 0 {
-		b := c.pending
-		c.pending = nil
-		for len(b) > 0 && !c.dead {
-			chunk := b[:min(len(b), flushSize)]
-			c.mu.Unlock()
-			_ = c.net.SetWriteDeadline(time.Now().Add(c.h.WriteTimeout))
-			_, err := c.net.Write(chunk)
-			c.mu.Lock()
-			if err != nil {
-				c.stall(err)
-				break
-			}
-			b = b[len(chunk):]
-			c.unsent -= len(chunk)
-			if c.unsent <= pauseAt {
-				c.resume()
-			}
-		}
-	}
-	c.flushing = false
-	if !c.dead {
-		_ = c.net.SetWriteDeadline(time.Time{})
-	}
-	if c.timer != nil && !c.closed {
-		c.timer.Reset(c.h.CloseTimeout) // the client has only now been sent the close frame
+// flushed goes on when nothing waits any more. c.mu is held.
+func (c *conn) flushed() {
+	if c.end != nil && c.end.timer != nil && !c.closed {
+		c.end.timer.Reset(c.h.CloseTimeout) // the client has only now been sent the close frame
 	}
 	c.settle()
-}
-
-// stall ends a connection whose flusher failed. c.mu is held.
-func (c *conn) stall(err error) {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		// A frame is half written, so that no close frame can follow; nor would it be read.
-		if c.cause == nil {
-			c.cause = fmt.Errorf("bachata: client stopped reading: %w", err)
-		}
-		c.mu.Unlock()
-		c.cut(err)
-		c.mu.Lock()
-		return
-	}
-	c.lose(err)
 }
 
 // lose gives up writing. What the client sent before it went is still read and handled. c.mu is held.
@@ -152,16 +87,14 @@ func (c *conn) lose(err error) {
 		return
 	}
 	c.dead = true
-	if c.cause == nil {
-		c.cause = err
-	}
-	c.pending, c.unsent = nil, 0
+	c.blame(err)
+	c.drop()
 	c.limitClose()
 }
 
 // settle does what the closing handshake asks for next, once all is written. c.mu is held.
 func (c *conn) settle() {
-	if !c.closeSent || c.flushing || c.closed || c.finished {
+	if !c.closeSent || c.unsent > 0 || c.closed || c.finished {
 		return
 	}
 	switch {
@@ -172,12 +105,10 @@ func (c *conn) settle() {
 		// Closing now could make the kernel throw away the close frame, should the client still be sending: end our
 		// side only, and read until it ends its own.
 		c.finished = true
-		if half, ok := c.net.(interface{ CloseWrite() error }); !ok {
-			return
-		} else if c.raw != nil {
-			_ = half.CloseWrite()
+		if c.stream != nil {
+			c.stream.closeWrite(c)
 		} else {
-			c.h.helpers.Go(func() { _ = half.CloseWrite() })
+			shutdownWrite(c.fd)
 		}
 	}
 }

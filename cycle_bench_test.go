@@ -65,6 +65,7 @@ type cycleSocket struct {
 	prefix  []byte
 	came    chan int
 	n       int
+	write   []byte
 }
 
 func attachCycle(b *testing.B, c *bachata.Center, channel, prefix string) *cycleSocket {

@@ -72,6 +72,9 @@ type Handler struct {
 	PingInterval time.Duration
 	// PongTimeout is how long after a ping the silence may last before the connection is cut. Default 10 s.
 	PongTimeout time.Duration
+	// Portable has every connection wait in Go's own poller, with a goroutine of its own, as it is on other systems than
+	// Linux. There it saves trouble with what wants to see the connections of net/http, and costs memory and time.
+	Portable bool
 	// Logger is told what the operator must know (Error) and why connections ended (Debug). Default: silent. Tokens and
 	// content are never logged.
 	Logger *slog.Logger
@@ -81,7 +84,6 @@ type Handler struct {
 	setupErr   error // what Check found
 	heart      heartbeat
 	poller     poller
-	parked     bool // connections are parked, not polled; set by tests
 	buffers    connBuffers
 	deflater   deflater
 	helpers    sync.WaitGroup // flushers, and closes that may block
@@ -147,9 +149,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 
 	c := newConn(h, nc)
-	c.compress, c.deflate = deflate, deflate
+	c.compress = deflate
 	if !h.heart.add(c) {
-		_ = nc.Close()
+		c.reject()
 		return
 	}
 	if authErr != nil {
@@ -157,7 +159,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		h.attach(c, id, r)
 	}
-	go c.start(rest)
+	c.start(rest)
 	if authErr != nil && h.OnAuthError != nil {
 		h.OnAuthError(r, authErr)
 	}

@@ -88,7 +88,7 @@ func (b *heartbeat) soon() uint32 { return b.silence - rand.Uint32N(b.silence/5+
 // link puts c where it is looked at after delay ticks, or earlier if the wheel is not that big. b.mu is held.
 func (b *heartbeat) link(c *conn, delay uint32) {
 	delay = max(1, min(delay, uint32(len(b.slots)-1)))
-	c.slot = (b.now.Load() + delay) % uint32(len(b.slots))
+	c.slot = uint8((b.now.Load() + delay) % uint32(len(b.slots)))
 	head := &b.slots[c.slot]
 	c.prev, c.next = nil, *head
 	if *head != nil {
@@ -130,7 +130,7 @@ func (b *heartbeat) turn(silent, lost []*conn) (s, l []*conn) {
 	for c != nil {
 		next := c.next
 		seen := c.seen.Load()
-		if c.away.Load() {
+		if c.busy() {
 			seen = now
 		}
 		age := now - seen

@@ -162,7 +162,9 @@ func TestPingsAreSpread(t *testing.T) {
 	b.stop = make(chan struct{}) // it is turned by hand
 	const n = 10_000
 	for range n {
-		b.add(new(conn))
+		c := new(conn)
+		c.reader.Store(readerIdle)
+		b.add(c)
 	}
 	most, all := 0, 0
 	for range 25 {

@@ -48,6 +48,9 @@ func (a *assembler) keep(rest []byte) {
 	}
 }
 
+// empty reports whether nothing is incomplete.
+func (a *assembler) empty() bool { return len(a.partial) == 0 && !a.open }
+
 // next takes the first frame of b, which it unmasks in place, and returns how many bytes it had: zero if it is not
 // whole yet. limit bounds a message, in bytes, over all its fragments. A compressed one may exceed it by what deflate at
 // worst adds: whoever inflates it holds the limit.

@@ -43,7 +43,7 @@ func feed(input []byte, piece int, deflate bool) (got []string, written string) 
 	var r notingReceiver
 	var s sink
 	c := newConn(h, &s)
-	c.session, c.deflate = &r, deflate
+	c.session, c.compress = &r, deflate
 	input = slices.Clone(input) // it is unmasked in place
 	for len(input) > 0 {
 		n := min(piece, len(input))

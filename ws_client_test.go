@@ -89,7 +89,7 @@ var drivers = map[string]server{
 	"polled": serve,
 	"parked": func(t *testing.T, o *bachata.Options, change func(h *bachata.Handler)) string {
 		h := newHandler(t, o, change)
-		h.Park()
+		h.Portable = true
 		return listen(t, h)
 	},
 	"wrapped": func(t *testing.T, o *bachata.Options, change func(h *bachata.Handler)) string {

@@ -121,7 +121,7 @@ func takeAll(limit int, input []byte) (got []string, written string) {
 	var r notingReceiver
 	var s sink
 	c := newConn(h, &s)
-	c.session, c.compress, c.deflate = &r, true, true
+	c.session, c.compress = &r, true
 	for piece := range slices.Chunk(slices.Clone(input), inputSize) {
 		c.take(piece)
 	}
@@ -185,7 +185,7 @@ func TestManyInflatedMessages(t *testing.T) {
 	h.setTimeouts()
 	var r mostWaiting
 	c := newConn(h, &sink{})
-	c.session, c.deflate = &r, true
+	c.session, c.compress = &r, true
 	c.take(bytes.Repeat(one, n))
 	if r.texts != n || r.bytes != n*size {
 		t.Errorf("%d texts of %d bytes came, want %d of %d", r.texts, r.bytes, n, n*size)

@@ -1,0 +1,103 @@
+package bachata
+
+import (
+	"syscall"
+	"time"
+)
+
+// backlog is what the client of a polled connection has not taken yet. It exists only while there is something.
+type backlog struct {
+	b     []byte
+	taken int // bytes at the start of b that are written
+	// The client has WriteTimeout for each 64 KiB: until due for what is left of them.
+	timer *time.Timer
+	due   time.Time
+	chunk int
+}
+
+// put writes b to the descriptor, or keeps what the kernel does not take now. c.mu is held.
+func (c *conn) put(b []byte) error {
+	if c.out == nil {
+		n, err := writeNow(c.fd, b)
+		if err != nil && err != syscall.EAGAIN {
+			c.lose(err)
+			return errSocketClosed
+		}
+		if b = b[n:]; len(b) == 0 {
+			return nil
+		}
+		if !c.outEvents {
+			if err := c.h.poller.watchOutput(c.fd); err != nil {
+				c.lose(err)
+				return errSocketClosed
+			}
+			c.outEvents = true
+		}
+		c.out = &backlog{due: time.Now().Add(c.h.WriteTimeout), chunk: flushSize}
+		c.out.timer = time.AfterFunc(c.h.WriteTimeout, c.overdue)
+	}
+	o := c.out
+	if o.taken > len(o.b)/2 {
+		o.b = o.b[:copy(o.b, o.b[o.taken:])]
+		o.taken = 0
+	}
+	o.b = append(o.b, b...)
+	c.unsent += len(b)
+	return nil
+}
+
+// writable writes what waits, as much as the kernel takes.
+func (c *conn) writable() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	o := c.out
+	if o == nil || c.dead {
+		return
+	}
+	n, err := writeNow(c.fd, o.b[o.taken:])
+	if err != nil && err != syscall.EAGAIN {
+		c.lose(err)
+		return
+	}
+	o.taken += n
+	c.unsent -= n
+	if o.chunk -= n; o.chunk <= 0 {
+		o.chunk = flushSize
+		o.due = time.Now().Add(c.h.WriteTimeout)
+	}
+	if c.unsent == 0 {
+		c.drop()
+	}
+	if c.unsent <= pauseAt {
+		c.resume()
+	}
+	if c.unsent == 0 {
+		c.flushed()
+	}
+}
+
+// overdue looks whether the client has stopped reading.
+func (c *conn) overdue() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.out == nil || c.dead {
+		return
+	}
+	if left := time.Until(c.out.due); left > 0 {
+		c.out.timer.Reset(left)
+		return
+	}
+	c.stall()
+}
+
+// drop gives up, or is done with, what waits for the client. c.mu is held.
+func (c *conn) drop() {
+	c.unsent = 0
+	if c.stream != nil {
+		c.stream.pending = nil
+	}
+	if c.out != nil {
+		c.out.timer.Stop()
+		c.out = nil
+	}
+}

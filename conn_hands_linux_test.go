@@ -1,0 +1,159 @@
+package bachata
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// blockingReceiver is a session whose hooks wait.
+type blockingReceiver struct {
+	quietReceiver
+	entered chan bool
+	release chan bool
+}
+
+func (r *blockingReceiver) Receive(texts [][]byte) {
+	r.entered <- true
+	<-r.release
+}
+
+// immediateQueue says of itself that it never waits.
+type immediateQueue struct{ Queue }
+
+func (immediateQueue) Info() Info                               { return Info{Immediate: true} }
+func (immediateQueue) Watch(string, func(Wake)) (func(), error) { return func() {}, nil }
+
+// pollPair returns a polled connection, whose session is r, and its other end.
+func pollPair(t *testing.T, h *Handler, r receiver) (*conn, net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newConn(h, server)
+	if c.stream != nil {
+		t.Fatal("the connection is not polled")
+	}
+	c.session = r
+	if !h.heart.add(c) {
+		t.Fatal("the handler takes no connection")
+	}
+	c.start(nil)
+	return c, client
+}
+
+func pollHandler(t *testing.T) *Handler {
+	h := heartbeatHandler()
+	h.Center = NewCenter(immediateQueue{}, nil)
+	t.Cleanup(func() { _ = h.Center.Close() })
+	return h
+}
+
+// While a hook blocks, the worker's place is taken by another, and connections are handled by the pool; its goroutines
+// are used again, and none is left when the last connection has gone.
+func TestHeldUpWorker(t *testing.T) {
+	t.Parallel()
+	h := pollHandler(t)
+	blocked := &blockingReceiver{entered: make(chan bool), release: make(chan bool)}
+	_, slow := pollPair(t, h, blocked)
+	var quick []net.Conn
+	for range 10 {
+		var r quietReceiver
+		_, c := pollPair(t, h, &r)
+		quick = append(quick, c)
+	}
+	h.poller.mu.Lock()
+	m := &h.poller.epoll.monitor
+	h.poller.mu.Unlock()
+	if m.dispatching() {
+		t.Error("the pool is used before anything was held up")
+	}
+	if _, err := slow.Write(masked(ws.OpText, "hi")); err != nil {
+		t.Fatal(err)
+	}
+	<-blocked.entered
+	answered := func() {
+		t.Helper()
+		for i, c := range quick {
+			in := fmt.Sprint("ping ", i)
+			if _, err := c.Write(masked(ws.OpPing, in)); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			out := make([]byte, 2+len(in))
+			if _, err := io.ReadFull(c, out); err != nil || string(out[2:]) != in {
+				t.Fatalf("client %d was answered %q, %v; want a pong", i, out, err)
+			}
+		}
+	}
+	answered()
+	if !m.dispatching() {
+		t.Error("the pool is not used while a hook blocks")
+	}
+	answered()
+	h.poller.hands.mu.Lock()
+	if n := len(h.poller.hands.idle); n == 0 || n > 10 {
+		t.Errorf("%d goroutines of the pool rest, want some", n)
+	}
+	h.poller.hands.mu.Unlock()
+	blocked.release <- true
+	slow.Close()
+	for _, c := range quick {
+		c.Close()
+	}
+	<-doneOf(h)
+}
+
+// doneOf returns what is closed when the last connection of h has gone.
+func doneOf(h *Handler) <-chan struct{} {
+	_, empty := h.heart.close()
+	return empty
+}
+
+// The goroutines of the pool that have nothing to do end, the others stay.
+func TestIdleHandsEnd(t *testing.T) {
+	t.Parallel()
+	var p hands
+	var ran atomic.Int32
+	for range 3 {
+		h := &hand{work: make(chan *conn, 1)}
+		if !p.rest(h) {
+			t.Fatal("a goroutine is to end while the pool is open")
+		}
+		go func() {
+			if c := <-h.work; c == nil {
+				ran.Add(1)
+			}
+		}()
+	}
+	p.reap() // at first all have worked since
+	if len(p.idle) != 3 {
+		t.Errorf("%d rest, want 3", len(p.idle))
+	}
+	p.least = 1 // two of them had work meanwhile
+	p.reap()
+	if len(p.idle) != 2 {
+		t.Errorf("%d rest, want 2", len(p.idle))
+	}
+	p.close()
+	if len(p.idle) != 0 {
+		t.Errorf("%d rest in a closed pool", len(p.idle))
+	}
+}
