@@ -54,7 +54,7 @@ func (l *level) sentence(wait int) string {
 	case l.aof && l.fsync == "always":
 		s = "Redis, appendfsync always: survives kill -9 and power loss of its host"
 	case l.aof && l.fsync == "everysec":
-		s = "Redis, appendfsync everysec: about the last second is lost with the host, two if its disk is busy, then also by kill -9 of the server"
+		s = "Redis, appendfsync everysec: survives kill -9 of the server, but for two seconds if its disk is busy; about the last second is lost with its host, three at most"
 	case l.aof:
 		s = "Redis, appendfsync no: survives kill -9 of the server; what the kernel had not written is lost with its host"
 	case l.snapshot:

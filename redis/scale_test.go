@@ -269,6 +269,7 @@ func BenchmarkRandomPop(b *testing.B) {
 			}
 			order := rand.New(rand.NewPCG(1, 2)).Perm(len(keys))
 			before := used(b, s)
+			s.Do("CONFIG", "RESETSTAT")
 			i := 0
 			for b.Loop() {
 				if popped, err := q.PopDelivered(ctx, "bob", "bob", []bachata.Key{keys[order[i%len(order)]]}); err != nil || i < len(order) && !popped[0].Found {
@@ -277,8 +278,22 @@ func BenchmarkRandomPop(b *testing.B) {
 				i++
 			}
 			b.ReportMetric((used(b, s)-before)/float64(i), "redis-µs/op")
+			b.ReportMetric(blocked(b, s), "blocked-µs/op")
 		})
 	}
+}
+
+// blocked returns for how long a script holds up the server on average, by its own clock, since RESETSTAT.
+func blocked(t testing.TB, s *redistest.Server) float64 {
+	t.Helper()
+	_, line, _ := strings.Cut(s.Do("INFO", "commandstats"), "cmdstat_evalsha:")
+	_, text, _ := strings.Cut(line, "usec_per_call=")
+	text, _, _ = strings.Cut(text, ",")
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
 
 // TestConfirmBackwards confirms a long inbox from its new end, which leaves marks there: the last one must be found as

@@ -21,7 +21,11 @@ if count == 1 then
   local pushed = len == 3 and redis.pcall('LPUSH', P, KEYS[3])
   if type(pushed) ~= 'number' then -- something is in the way: as if nothing had been
     call('HDEL', KNOWN, k)
-    if type(len) == 'number' then call('LTRIM', KEYS[3], '0', tostring(len - 4)) end
+    if len == 3 then
+      call('DEL', KEYS[3])
+    elseif type(len) == 'number' then
+      call('LTRIM', KEYS[3], '0', tostring(len - 4))
+    end
     return 0
   end
   call('PEXPIRE', KEYS[3], NETS)
