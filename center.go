@@ -95,6 +95,7 @@ type Center struct {
 	proto    Protocol
 	counters Counters
 	log      *slog.Logger
+	queueLog queueLog
 
 	seed     maphash.Seed
 	ctx      context.Context // ends with Close
@@ -282,7 +283,7 @@ func (c *Center) sweep() {
 
 func (c *Center) logQueueError(verb string, err error) {
 	if c.ctx.Err() == nil {
-		c.log.Error("queue is unavailable", "verb", verb, "error", err)
+		c.queueLog.write(c.log, verb, err)
 	}
 }
 
