@@ -343,3 +343,28 @@ func TestCompressionCheck(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkCompress makes the frame of a text that is new, and the frame of one that was just written to another socket.
+func BenchmarkCompress(b *testing.B) {
+	words := strings.Fields("the of and to in is you that it he was for on are as with his they at be this have from")
+	r := rand.New(rand.NewPCG(1, 2))
+	text := []byte(`{"id":"0198f6a2-5e1c-7b3a","type":"direct","dest":"bob","data":"`)
+	for len(text) < 2000 {
+		text = append(append(text, words[r.IntN(len(words))]...), ' ')
+	}
+	for _, again := range []bool{false, true} {
+		b.Run(fmt.Sprintf("again=%v", again), func(b *testing.B) {
+			var d deflater
+			d.setUp(&Compression{})
+			var dst []byte
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if !again {
+					text[10], text[11], text[12] = byte('a'+i%26), byte('a'+i/26%26), byte('a'+i/26/26%26)
+				}
+				dst = d.appendFrame(dst[:0], text)
+			}
+		})
+	}
+}
