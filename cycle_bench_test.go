@@ -65,7 +65,6 @@ type cycleSocket struct {
 	prefix  []byte
 	came    chan int
 	n       int
-	write   []byte
 }
 
 func attachCycle(b *testing.B, c *bachata.Center, channel, prefix string) *cycleSocket {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/bachata-go/bachata"
@@ -23,6 +24,23 @@ func failureItem(i int) bachata.Item {
 	}
 }
 
+// fillUp puts messages for bob until the disk is full, and returns how many there were.
+func fillUp(t *testing.T, q *disk.Queue) (accepted int) {
+	t.Helper()
+	for ; accepted < 1000; accepted++ {
+		_, err := q.Put(t.Context(), []bachata.Item{failureItem(accepted)})
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, bachata.ErrUnavailable) || !strings.Contains(err.Error(), "disk is full") {
+			t.Fatalf("Put on a full disk: %v, want ErrUnavailable that says so", err)
+		}
+		return accepted
+	}
+	t.Fatal("the disk does not fill")
+	return 0
+}
+
 // TestDiskFull fills the disk: puts are refused with the reason, what was accepted can be read and confirmed, and when
 // there is room again all goes on.
 func TestDiskFull(t *testing.T) {
@@ -31,16 +49,7 @@ func TestDiskFull(t *testing.T) {
 	mem.SetCapacity(5 * smallSegment)
 	q := open(t, mem, bachata.QueueOptions{})
 	ctx := context.Background()
-	accepted := 0
-	var err error
-	for ; accepted < 1000; accepted++ {
-		if _, err = q.Put(ctx, []bachata.Item{failureItem(accepted)}); err != nil {
-			break
-		}
-	}
-	if !errors.Is(err, bachata.ErrUnavailable) || !strings.Contains(err.Error(), "disk is full") {
-		t.Fatalf("Put on a full disk: %v, want ErrUnavailable that says so", err)
-	}
+	accepted := fillUp(t, q)
 	list := fetch(t, q, "bob")
 	if len(list) != accepted {
 		t.Fatalf("%d messages on a full disk, want %d", len(list), accepted)
@@ -55,7 +64,8 @@ func TestDiskFull(t *testing.T) {
 	}
 	deadline := time.Now().Add(30 * time.Second) // the reclaimer makes room by itself: nothing is pending
 	for {
-		if _, err = q.Put(ctx, []bachata.Item{failureItem(accepted)}); err == nil {
+		_, err := q.Put(ctx, []bachata.Item{failureItem(accepted)})
+		if err == nil {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -272,5 +282,40 @@ func TestOpenRefuses(t *testing.T) {
 		if _, err := disk.Open(t.TempDir(), &o); err == nil {
 			t.Errorf("Open with %+v was not refused", o)
 		}
+	}
+}
+
+// TestFullDiskEnds has the reclaimer look, again and again, at a full disk of which all is needed. Then all is
+// confirmed, which takes few bytes in the log: there is room again.
+func TestFullDiskEnds(t *testing.T) {
+	t.Parallel()
+	for _, reopen := range []bool{false, true} {
+		t.Run(fmt.Sprintf("reopen=%v", reopen), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				mem := vfs.NewMem()
+				mem.SetCapacity(5 * smallSegment)
+				q := open(t, mem, bachata.QueueOptions{})
+				accepted := fillUp(t, q)
+				if reopen { // what was written before does not count any more
+					if err := q.Close(); err != nil {
+						t.Fatal(err)
+					}
+					q = open(t, mem, bachata.QueueOptions{})
+				}
+				for range 3 {
+					_, err := q.Put(t.Context(), []bachata.Item{failureItem(accepted)})
+					if !errors.Is(err, bachata.ErrUnavailable) {
+						t.Fatalf("Put on a disk of which all is needed: %v, want ErrUnavailable", err)
+					}
+					time.Sleep(3 * time.Second)
+				}
+				for i := range accepted {
+					pop(t, q, "bob", bachata.Key{ID: fmt.Sprint(i)})
+				}
+				time.Sleep(3 * time.Second)
+				put(t, q, failureItem(accepted))
+			})
+		})
 	}
 }

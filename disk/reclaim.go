@@ -37,20 +37,29 @@ func (q *Queue) reclaimer() {
 // reclaimer is what the goroutine that gives segments back knows of what it did before.
 type reclaimer struct {
 	stuck  uint32 // a segment that can't be given back whatever comes
-	costly uint32 // one of which nearly all is needed
+	costly uint32 // one of which nearly all was needed
+	found  usage  // when that was found
 	paid   int64  // what others had written when such a one was given back
 	said   string // the error that was logged last
+}
+
+// usage is how much of the log is in use.
+type usage struct {
+	live   int64 // bytes that are needed
+	others int64 // bytes that others than the reclaimer have written
+	full   bool  // the disk
 }
 
 // one gives the oldest segment back if it should be, and reports whether to go on.
 //
 // One of which nearly all is needed gains next to nothing, but what is behind it may: it is moved when others have
 // written a quarter of a segment since the last one was. So the log does not grow because of it, and a queue that
-// nobody uses does not write by itself without end, whatever the estimates say.
+// nobody uses does not write by itself without end, whatever the estimates say. Before that it is looked at again once
+// less may be needed of it: confirmations take few bytes, and on a full disk nobody else writes any.
 func (r *reclaimer) one(q *Queue) bool {
-	id, others, ok := q.reclaimable()
-	pays := others-r.paid >= q.segmentBytes/4
-	if !ok || id == r.stuck || id == r.costly && !pays {
+	id, now, ok := q.reclaimable()
+	pays := now.others-r.paid >= q.segmentBytes/4
+	if !ok || id == r.stuck || id == r.costly && !pays && !r.eased(q, now) {
 		return false
 	}
 	worth, err := q.reclaim(id, pays)
@@ -65,11 +74,17 @@ func (r *reclaimer) one(q *Queue) bool {
 	case worth:
 		return true
 	case pays:
-		r.paid = others
+		r.paid = now.others
 		return true
 	}
-	r.costly = id
+	r.costly, r.found = id, now
 	return false
+}
+
+// eased reports whether less may be needed of the costly segment than when that was found. To look costs the more the
+// larger the queue is; a full disk is worth it whenever anything has changed.
+func (r *reclaimer) eased(q *Queue, now usage) bool {
+	return r.found.live-now.live >= q.segmentBytes/8 || now.full && now != r.found
 }
 
 // say logs an error that is not the same as the last one: it comes again each second.
@@ -84,16 +99,16 @@ func (r *reclaimer) say(q *Queue, id uint32, err error) {
 	r.said = text
 }
 
-// reclaimable returns the oldest segment if it should be given back, and how many bytes others have written.
-func (q *Queue) reclaimable() (id uint32, others int64, ok bool) {
+// reclaimable returns the oldest segment if it should be given back.
+func (q *Queue) reclaimable() (id uint32, now usage, ok bool) {
 	segments := q.store.log.Segments()
 	if len(segments) < 2 || !segments[0].Sealed {
-		return 0, 0, false
+		return 0, now, false
 	}
-	var live int64
-	q.engine.With(func(b *inbox.Book[ref]) { live, others = b.Live(), q.store.total-q.store.moved })
-	keep := keepSegments + int((2*live+q.segmentBytes-1)/q.segmentBytes)
-	return segments[0].ID, others, len(segments) > keep || q.full()
+	now.full = q.full()
+	q.engine.With(func(b *inbox.Book[ref]) { now.live, now.others = b.Live(), q.store.total-q.store.moved })
+	keep := keepSegments + int((2*now.live+q.segmentBytes-1)/q.segmentBytes)
+	return segments[0].ID, now, len(segments) > keep || now.full
 }
 
 func (q *Queue) full() bool { return errors.Is(q.store.log.Err(), seglog.ErrFull) }

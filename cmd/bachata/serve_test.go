@@ -220,14 +220,12 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	anna.send(`{"id":"m1","type":"direct","dest":"bob","data":"hi"}`)
 	anna.waitsFor(100)
 	bob.waitsFor(1000)
-	start := time.Now()
 	if err := s.command.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
 	bob.waitsFor(1003) // and does not confirm
-	s.signal(os.Interrupt)
-	if took := time.Since(start); took > 8*time.Second {
-		t.Errorf("the server took %v to end, though told twice", took)
+	if code := s.signal(os.Interrupt); code != -1 {
+		t.Errorf("exit code %d, want none: it drained, though told twice", code)
 	}
 }
 

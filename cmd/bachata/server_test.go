@@ -154,7 +154,7 @@ func (s *server) start() {
 		s.url, s.address = m[1], m[2]
 	case <-s.ended:
 		s.t.Fatalf("the server ended at once: %s", s.output())
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		s.t.Fatalf("the server did not say where it is: %s", s.output())
 	}
 }

@@ -60,6 +60,15 @@ func (s *scene) join(t *testing.T, channel string, o client.Options) *client.Cli
 	return c
 }
 
+// dialed returns how often each client has dialed.
+func (s *scene) dialed() []int {
+	var list []int
+	for _, c := range s.clients {
+		list = append(list, c.Dialed())
+	}
+	return list
+}
+
 func (s *scene) recorder(t *testing.T, h history.Header) *history.Recorder {
 	t.Helper()
 	r, err := history.Create(s.dir, h, s.clock)
@@ -198,10 +207,20 @@ func newServer(t *testing.T, o proc.Options) *proc.Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		failed := t.Failed()
+		if failed { // the server may hang
+			if err := s.Quit(); err != nil {
+				t.Error(err)
+			}
+		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 		log := s.Log()
+		if failed {
+			t.Logf("the end of what the server wrote, and what it did then:\n%s", log)
+			return
+		}
 		for _, bad := range []string{"DATA RACE", "panic", "goroutine "} {
 			if strings.Contains(log, bad) {
 				t.Errorf("the server's log says %q:\n%s", bad, log)

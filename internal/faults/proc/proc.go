@@ -122,6 +122,18 @@ func (s *Server) Kill() error { return s.end(syscall.SIGKILL, "signal: killed") 
 // Stop ends the process with SIGTERM and waits until it has drained and ended.
 func (s *Server) Stop() error { return s.end(syscall.SIGTERM, "exit status 0") }
 
+// Quit ends the process with SIGQUIT, so that it writes what all its goroutines do to its log. Without a process it does
+// nothing.
+func (s *Server) Quit() error {
+	if s.cmd == nil {
+		return nil
+	}
+	if err := s.Resume(); err != nil && !errors.Is(err, os.ErrProcessDone) { // paused, it would not end
+		return err
+	}
+	return s.end(syscall.SIGQUIT, "exit status 2")
+}
+
 // Close kills the process and gives the port back. It may be called twice.
 func (s *Server) Close() error {
 	return errors.Join(s.Kill(), s.port.close())
