@@ -64,6 +64,7 @@ type conn struct {
 	closed    bool     // the connection is closed
 	unsent    int      // bytes that wait for the client to read
 	out       *backlog // those of a polled one; nil without any
+	corked    *[]byte  // what waits for the end of a batch; nil without any
 	end       *ending  // nil while nothing speaks of an end
 }
 
@@ -197,6 +198,7 @@ func (c *conn) close(cause error) {
 	if c.closed {
 		return
 	}
+	c.uncork()
 	c.closed, c.dead = true, true
 	c.blame(cause)
 	c.noteRemote()

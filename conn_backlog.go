@@ -15,8 +15,16 @@ type backlog struct {
 	chunk int
 }
 
-// put writes b to the descriptor, or keeps what the kernel does not take now. c.mu is held.
+// put writes b to the descriptor, at the end of the batch if there is one. c.mu is held.
 func (c *conn) put(b []byte) error {
+	if c.out == nil && c.hold(b) {
+		return nil
+	}
+	return c.write(b)
+}
+
+// write writes b to the descriptor, or keeps what the kernel does not take now. c.mu is held.
+func (c *conn) write(b []byte) error {
 	if c.out == nil {
 		n, err := writeNow(c.fd, b)
 		if err != nil && err != syscall.EAGAIN {

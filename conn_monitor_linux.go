@@ -13,7 +13,7 @@ var errPaused = errors.New("bachata: client has left too much unread")
 
 const (
 	monitorTick = time.Millisecond
-	heldUp      = time.Second // that connections are handled by the pool after something was held up
+	poolTime    = time.Second // that connections are handled by the pool after something was held up
 )
 
 // monitor looks at the workers of an epoll every millisecond, while they have something to do.
@@ -90,15 +90,19 @@ func (m *monitor) watch() {
 
 // tick retires workers that have not gone on since the last one.
 func (m *monitor) tick() {
-	for _, r := range m.look() {
+	rest, heldUp := m.look()
+	for range heldUp {
+		m.e.p.cork.close() // in place of the worker
+	}
+	for _, r := range rest {
 		if r.begin() {
 			m.e.p.serve(r.conn)
 		}
 	}
 }
 
-// look retires those workers, and returns the events that they have not begun with.
-func (m *monitor) look() (rest []ready) {
+// look retires those workers, and returns the events that they have not begun with, and how many workers that were.
+func (m *monitor) look() (rest []ready, heldUp int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var batches uint64
@@ -108,7 +112,8 @@ func (m *monitor) look() (rest []ready) {
 		if at&lengthMask != 0 && at == w.last && w.at.CompareAndSwap(at, at|retired) {
 			rest = append(rest, w.rest(at)...)
 			clear(w.rest(at))
-			m.until.Store(time.Now().Add(heldUp).UnixNano())
+			m.until.Store(time.Now().Add(poolTime).UnixNano())
+			heldUp++
 			next := &pollWorker{e: m.e, helper: w.helper}
 			m.workers[i] = next
 			go next.run()
@@ -119,12 +124,12 @@ func (m *monitor) look() (rest []ready) {
 	if batches == m.batches && !m.busy() {
 		m.runs.Store(false)
 		if !m.busy() || !m.runs.CompareAndSwap(false, true) {
-			return rest
+			return rest, heldUp
 		}
 	}
 	m.batches = batches
 	m.timer.Reset(monitorTick)
-	return rest
+	return rest, heldUp
 }
 
 // busy reports whether a worker handles something. m.mu is held.

@@ -21,6 +21,7 @@ import (
 // until there is nothing more.
 type poller struct {
 	hands hands
+	cork  cork
 
 	mu    sync.Mutex
 	conns []*conn // by descriptor

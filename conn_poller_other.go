@@ -8,7 +8,7 @@ import (
 )
 
 // poller is for Linux only: here each connection waits by itself.
-type poller struct{}
+type poller struct{ cork cork }
 
 func (*poller) adopt(*conn, net.Conn) bool { return false }
 func (*poller) watchOutput(int32) error    { return errors.ErrUnsupported }

@@ -80,6 +80,8 @@ func (w *pollWorker) handle(n int) bool {
 		return true
 	}
 	at := (w.at.Load() + batchOne) | uint64(n)<<begunBits
+	cork := &w.e.p.cork
+	cork.open()
 	w.at.Store(at)
 	m.watch()
 	for {
@@ -89,7 +91,11 @@ func (w *pollWorker) handle(n int) bool {
 			return false
 		}
 		if i == n {
-			return w.at.CompareAndSwap(at, at&^(batchOne-1))
+			if !w.at.CompareAndSwap(at, at&^(batchOne-1)) {
+				return false
+			}
+			cork.close()
+			return true
 		}
 		r := w.batch[i]
 		w.batch[i] = ready{}

@@ -57,6 +57,7 @@ func (c *conn) ping() {
 func (c *conn) sendClose(code CloseCode, reason string) {
 	if !c.closeSent {
 		_ = c.send(appendClose(nil, code, reason))
+		c.uncork()
 		c.closeSent = true
 	}
 	c.limitClose()

@@ -1,0 +1,83 @@
+package bachata
+
+import "sync"
+
+const (
+	mostCorked = 256      // connections that wait for the end of a batch
+	mostCork   = 16 << 10 // bytes of one that do
+)
+
+// cork holds back what is written while a worker handles a batch, until the batch is done. What is written to one client
+// meanwhile goes out with one call, and clients are not woken one by one while there is more for them: most of what a
+// message costs is waking who waits for it.
+type cork struct {
+	mu      sync.Mutex
+	batches int // under way
+	conns   []*conn
+	spare   []*conn
+}
+
+// open is called when a batch begins, close when it is done, or held up.
+func (k *cork) open() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.batches++
+}
+
+func (k *cork) close() {
+	k.mu.Lock()
+	k.batches--
+	list := k.conns
+	k.conns, k.spare = k.spare, nil
+	k.mu.Unlock()
+	for _, c := range list {
+		c.mu.Lock()
+		c.uncork()
+		c.mu.Unlock()
+	}
+	clear(list)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.spare == nil {
+		k.spare = list[:0]
+	}
+}
+
+// take reports whether what is written to c is to be held back; then close will uncork it. c.mu is held.
+func (k *cork) take(c *conn) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.batches == 0 || len(k.conns) >= mostCorked {
+		return false
+	}
+	k.conns = append(k.conns, c)
+	return true
+}
+
+// hold keeps b for the end of the batch, if there is one. c.mu is held.
+func (c *conn) hold(b []byte) bool {
+	if c.corked == nil {
+		if len(b) > mostCork || !c.h.poller.cork.take(c) {
+			return false
+		}
+		c.corked = getBuffer()
+	}
+	*c.corked = append(*c.corked, b...)
+	if len(*c.corked) > mostCork {
+		c.uncork()
+	}
+	return true
+}
+
+// uncork writes what was held back. c.mu is held.
+func (c *conn) uncork() {
+	b := c.corked
+	if b == nil {
+		return
+	}
+	c.corked = nil
+	if !c.dead {
+		_ = c.write(*b) // an error is noted, and ends the connection
+	}
+	putBuffer(b)
+}
