@@ -2,6 +2,7 @@ package bachata
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -37,6 +38,7 @@ type conn struct {
 	h       *Handler
 	session receiver   // nil if the client was not let in
 	stream  *stream    // nil: polled
+	tls     *tls.Conn  // of a polled one; nil without TLS. It is used with mu held, for what it writes when reading
 	parts   *assembler // of who reads; nil while nothing is incomplete
 
 	// Of the heartbeat, under its lock; times are its ticks.
@@ -95,7 +97,7 @@ func (c *conn) start(rest []byte) {
 	switch {
 	case c.stream != nil:
 		go c.stream.start(c, rest)
-	case len(rest) > 0:
+	case len(rest) > 0 || c.tls != nil: // which may have read more than the descriptor tells of
 		go func() {
 			c.take(rest)
 			c.h.poller.serve(c)
@@ -202,6 +204,9 @@ func (c *conn) close(cause error) {
 	c.closed, c.dead = true, true
 	c.blame(cause)
 	c.noteRemote()
+	if c.tls != nil && c.out == nil {
+		_ = c.tls.Close() // which only says so
+	}
 	c.drop()
 	if c.end != nil && c.end.timer != nil {
 		c.end.timer.Stop()

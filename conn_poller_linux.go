@@ -1,6 +1,7 @@
 package bachata
 
 import (
+	"crypto/tls"
 	"net"
 	"slices"
 	"sync"
@@ -48,7 +49,15 @@ const (
 // adopt takes the descriptor of nc away from package net, and watches it. The events that come before c.start are kept.
 // It returns false if that can't be had; nc is then as it was.
 func (p *poller) adopt(c *conn, nc net.Conn) bool {
-	raw := rawConn(nc)
+	secure, _ := nc.(*tls.Conn)
+	below := nc
+	if secure != nil {
+		below = secure.NetConn()
+		if _, ok := below.(*wire); !ok {
+			return false // it would wait
+		}
+	}
+	raw := rawConn(below)
 	if raw == nil {
 		return false
 	}
@@ -60,8 +69,11 @@ func (p *poller) adopt(c *conn, nc net.Conn) bool {
 		_ = syscall.Close(int(fd))
 		return false
 	}
-	c.fd = fd
-	_ = nc.Close() // which leaves the connection itself open
+	c.fd, c.tls = fd, secure
+	_ = below.Close() // which leaves the connection itself open
+	if w, ok := below.(*wire); ok {
+		w.tcp, w.conn = nil, c
+	}
 	if c.h.PingInterval > 0 {
 		noKeepAlive(fd) // our own pings find who is gone
 	}

@@ -16,6 +16,7 @@ func (*poller) serve(*conn)                {}
 func (*poller) close(int32)                {}
 func (*poller) leave()                     {}
 
+func readNow(int32, []byte) (int, error)  { return 0, errors.ErrUnsupported }
 func writeNow(int32, []byte) (int, error) { return 0, errors.ErrUnsupported }
 func noLinger(int32)                      {}
 func shutdownWrite(int32)                 {}

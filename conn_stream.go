@@ -169,7 +169,7 @@ func (s *stream) flush(c *conn) {
 }
 
 func (s *stream) noLinger() {
-	if tcp, ok := s.net.(*net.TCPConn); ok {
+	if tcp, ok := s.net.(interface{ SetLinger(seconds int) error }); ok {
 		_ = tcp.SetLinger(0)
 	}
 }

@@ -16,6 +16,8 @@ func rawConn(nc net.Conn) syscall.RawConn {
 	switch nc := nc.(type) {
 	case *net.TCPConn:
 		raw, err = nc.SyscallConn()
+	case *wire:
+		raw, err = nc.SyscallConn()
 	case *net.UnixConn:
 		raw, err = nc.SyscallConn()
 	}

@@ -128,8 +128,10 @@ const mostReads = 4
 // run reads and handles what comes, until nothing more is there. in is a worker's; without one, the goroutine is of the
 // pool.
 func (c *conn) run(in *input) {
+	told := true
 	for reads := 1; ; reads++ {
-		more, err := c.readNow(in)
+		more, err := c.readOnce(in, told)
+		told = false
 		switch {
 		case err == errPaused:
 			return
@@ -138,6 +140,7 @@ func (c *conn) run(in *input) {
 			if c.idle() {
 				return
 			}
+			told = true
 		case err != nil:
 			c.gone(err)
 			return
@@ -149,8 +152,9 @@ func (c *conn) run(in *input) {
 	}
 }
 
-// readNow reads once and handles what came; more says that there may be more.
-func (c *conn) readNow(in *input) (more bool, err error) {
+// readOnce reads once and handles what came; more says that there may be more. told
+// says that there was an event since it was called last.
+func (c *conn) readOnce(in *input, told bool) (more bool, err error) {
 	own := in != nil
 	if !own {
 		in = c.h.buffers.input()
@@ -161,6 +165,8 @@ func (c *conn) readNow(in *input) (more bool, err error) {
 		err = errSocketClosed
 	case !c.mayRead():
 		err = errPaused
+	case c.tls != nil:
+		in.n, err = c.readTLS(in.buf[:], told)
 	default:
 		in.n, err = readNow(c.fd, in.buf[:])
 	}
@@ -171,11 +177,20 @@ func (c *conn) readNow(in *input) (more bool, err error) {
 		}
 		return false, err
 	}
-	more = in.n == len(in.buf)
+	more = in.n == len(in.buf) || c.tls != nil
 	if own {
 		c.take(in.buf[:in.n])
 	} else {
 		c.takeInput(in)
 	}
 	return more, nil
+}
+
+// readTLS reads a record, or says EAGAIN. It is called until it does: an event tells of the descriptor, not of what
+// crypto/tls has read of it. told says that there was an event; without one, the descriptor is not asked again for nothing.
+func (c *conn) readTLS(b []byte, told bool) (int, error) {
+	if told {
+		c.tls.NetConn().(*wire).more = true
+	}
+	return c.tls.Read(b)
 }

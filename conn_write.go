@@ -70,6 +70,12 @@ func (c *conn) send(b []byte) error {
 		return errSocketClosed
 	case c.stream != nil:
 		return c.stream.send(c, b)
+	case c.tls != nil:
+		if _, err := c.tls.Write(b); err != nil {
+			c.lose(err)
+			return errSocketClosed
+		}
+		return nil
 	}
 	return c.put(b)
 }
@@ -106,9 +112,12 @@ func (c *conn) settle() {
 		// Closing now could make the kernel throw away the close frame, should the client still be sending: end our
 		// side only, and read until it ends its own.
 		c.finished = true
-		if c.stream != nil {
+		switch {
+		case c.stream != nil:
 			c.stream.closeWrite(c)
-		} else {
+		case c.tls != nil:
+			_ = c.tls.CloseWrite()
+		default:
 			shutdownWrite(c.fd)
 		}
 	}

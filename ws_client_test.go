@@ -99,6 +99,13 @@ var drivers = map[string]server{
 		t.Cleanup(server.Close)
 		return "ws" + strings.TrimPrefix(server.URL, "http") + "/?channel=anna"
 	},
+	"polled TLS": func(t *testing.T, o *bachata.Options, change func(h *bachata.Handler)) string {
+		server := httptest.NewUnstartedServer(newHandler(t, o, change))
+		server.Listener = bachata.NewListener(server.Listener, nil)
+		server.StartTLS()
+		t.Cleanup(server.Close)
+		return "wss" + strings.TrimPrefix(server.URL, "https") + "/?channel=anna"
+	},
 	"TLS": func(t *testing.T, o *bachata.Options, change func(h *bachata.Handler)) string {
 		server := httptest.NewTLSServer(newHandler(t, o, change))
 		t.Cleanup(server.Close)
