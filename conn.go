@@ -52,6 +52,7 @@ type conn struct {
 
 	seen   atomic.Uint32 // when bytes came last
 	reader atomic.Int32  // of a polled one: one of the states below
+	pinged atomic.Bool   // the session has sent a ping that was not answered
 	ended  atomic.Bool   // the stream is at its end or broken: read until Read says so
 
 	mu        sync.Mutex

@@ -36,6 +36,7 @@ func (c *conn) take(b []byte) {
 		case ws.OpPing:
 			bt.control = appendControl(bt.control, ws.OpPong, hp.payload)
 		case ws.OpPong:
+			c.pinged.Store(false)
 			if len(hp.payload) > 0 && c.session != nil {
 				c.deliver(bt) // first, for what comes before a pong was sent before it
 				c.session.Pong(hp.payload)

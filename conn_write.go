@@ -14,8 +14,10 @@ func (c *conn) AppendFrame(dst, text []byte) []byte {
 	return append(appendHeader(dst, ws.OpText, len(text)), text...)
 }
 
-// AppendPing appends a ping; a payload of more than 125 bytes is cut.
+// AppendPing appends a ping; a payload of more than 125 bytes is cut. While it is not answered, the heartbeat sends none
+// of its own: one ping at a time is enough to hear of the client.
 func (c *conn) AppendPing(dst, payload []byte) []byte {
+	c.pinged.Store(true)
 	return appendControl(dst, ws.OpPing, payload)
 }
 
@@ -44,11 +46,12 @@ func (c *conn) Close(code CloseCode, reason string) {
 	c.settle()
 }
 
-// ping asks the client for a sign of life, unless bytes wait for it to read: then WriteTimeout watches it.
+// ping asks the client for a sign of life, unless the session has asked it already, or bytes wait for it to read: then
+// WriteTimeout watches it.
 func (c *conn) ping() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.unsent == 0 && !c.closeSent {
+	if c.unsent == 0 && !c.closeSent && !c.pinged.Load() {
 		_ = c.send(appendControl(nil, ws.OpPing, nil))
 	}
 }

@@ -1,6 +1,7 @@
 package bachata
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,7 +28,8 @@ type Handler struct {
 	// Authenticate says who makes the request. Required. An error lets nobody in: a browser can't see the status of a
 	// refused handshake, so the connection is opened, then closed with 4403 if the error is ErrNotAllowed, else with
 	// 4401. The client learns nothing else, unless the error is a *Refusal: its Reason is the close frame's.
-	// It is called after the origin was checked, and may block.
+	// It is called after the origin was checked, and may block, for AuthTimeout at most: then the context of r ends,
+	// and an error that comes of that is told to the client as one of time.
 	Authenticate func(r *http.Request) (Identity, error)
 
 	// OnOpen is called before anything is written to a new session or read from it. r must not be kept.
@@ -64,6 +66,8 @@ type Handler struct {
 	// WriteTimeout is how long a client may take to read the next 64 KiB that wait for it. Then it has stopped, and the
 	// connection is cut. Default 10 s.
 	WriteTimeout time.Duration
+	// AuthTimeout is how long Authenticate may take. Default 5 s.
+	AuthTimeout time.Duration
 	// CloseTimeout is how long the client may take to answer a close frame. Default 5 s. While output waits for it,
 	// WriteTimeout is added.
 	CloseTimeout time.Duration
@@ -119,6 +123,7 @@ func (h *Handler) setUp() {
 func (h *Handler) setTimeouts() {
 	orDefault(&h.WriteTimeout, 10*time.Second)
 	orDefault(&h.CloseTimeout, 5*time.Second)
+	orDefault(&h.AuthTimeout, 5*time.Second)
 	orDefault(&h.PongTimeout, 10*time.Second)
 	if h.PingInterval == 0 {
 		h.PingInterval = 25 * time.Second
@@ -167,7 +172,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // authenticate returns an identity that the center can take.
 func (h *Handler) authenticate(r *http.Request) (Identity, error) {
-	id, err := h.Authenticate(r)
+	ctx, cancel := context.WithTimeout(r.Context(), h.AuthTimeout)
+	defer cancel()
+	id, err := h.Authenticate(r.WithContext(ctx))
 	if err != nil {
 		return id, err
 	}
@@ -188,6 +195,9 @@ func authClose(err error) (CloseCode, string) {
 	code, reason := CloseUnauthenticated, "not authenticated"
 	if errors.Is(err, ErrNotAllowed) {
 		code, reason = CloseNotAllowed, "not allowed"
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		reason = "authentication took too long; try again"
 	}
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
 		reason = refusal.Reason

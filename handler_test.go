@@ -434,3 +434,18 @@ func TestClosedCenter(t *testing.T) {
 	c.expectEnd()
 	dial(t, url, nil).expectClose(bachata.CloseGoingAway)
 }
+
+// An authentication that takes too long is given up, and the client is told.
+func TestAuthTimeout(t *testing.T) {
+	t.Parallel()
+	url := serve(t, nil, func(h *bachata.Handler) {
+		h.AuthTimeout = time.Millisecond
+		h.Authenticate = func(r *http.Request) (bachata.Identity, error) {
+			<-r.Context().Done()
+			return bachata.Identity{}, fmt.Errorf("ask for the session: %w", r.Context().Err())
+		}
+	})
+	if reason := dial(t, url, nil).expectClose(bachata.CloseUnauthenticated); !strings.Contains(reason, "too long") {
+		t.Errorf("the reason is %q, want it to say that it took too long", reason)
+	}
+}

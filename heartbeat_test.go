@@ -196,3 +196,44 @@ func TestHeartbeatOff(t *testing.T) {
 		client.Close()
 	})
 }
+
+// A ping of the session's, the barrier, is the heartbeat's too: no second one is sent while it is not answered, and a
+// client that does not answer it is cut.
+func TestBarrierIsAHeartbeat(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := heartbeatHandler()
+		var r quietReceiver
+		server, client := net.Pipe()
+		c := newConn(h, server)
+		c.session = &r
+		if !h.heart.add(c) {
+			t.Fatal("the handler takes no connection")
+		}
+		c.start(nil)
+		barrier := func() {
+			t.Helper()
+			if err := c.Write(c.AppendPing(nil, []byte("7"))); err != nil {
+				t.Fatal(err)
+			}
+			if frame, err := ws.ReadFrame(client); err != nil || string(frame.Payload) != "7" {
+				t.Fatalf("the barrier is %v, %v", frame, err)
+			}
+		}
+		barrier()
+		_, _ = client.Write(masked(ws.OpPong, "7"))
+		if frame, err := ws.ReadFrame(client); err != nil || frame.Header.OpCode != ws.OpPing || len(frame.Payload) > 0 {
+			t.Fatalf("after an answered barrier came %v, %v; want a ping", frame, err)
+		}
+		_, _ = client.Write(masked(ws.OpPong, ""))
+		barrier()
+		began := time.Now()
+		if frame, err := ws.ReadFrame(client); err == nil {
+			t.Errorf("while a barrier was not answered came %v, want no ping", frame)
+		}
+		synctest.Wait()
+		if d := time.Since(began); d > 40*time.Second || !r.detached.Load() {
+			t.Errorf("after %v: detached is %v, want it after at most 40 s", d, r.detached.Load())
+		}
+	})
+}

@@ -14,7 +14,7 @@ import (
 //
 //   - Over TLS, a connection of it is polled like a plain one (on Linux): while it is idle it has no goroutine, and no
 //     buffer but what crypto/tls keeps. Without it, it has both.
-//   - When file descriptors are used up, it waits until some are free, and says so in the log once. What is connected
+//   - When file descriptors are used up, it waits until some are free, and says so in the log, once in ten minutes. What is connected
 //     goes on.
 //
 // It listens for TCP; what another listener accepts is passed on as it is.
@@ -23,11 +23,15 @@ type Listener struct {
 	log    *slog.Logger
 	closed chan struct{}
 	once   sync.Once
+
+	mu   sync.Mutex
+	told time.Time // when the log was told
 }
 
 const (
 	minAcceptWait = 5 * time.Millisecond
 	maxAcceptWait = time.Second
+	tellEvery     = 10 * time.Minute
 )
 
 // NewListener makes a Listener of l, which is closed with it. A nil log means silence.
@@ -43,9 +47,6 @@ func (l *Listener) Accept() (net.Conn, error) {
 	for wait := minAcceptWait; ; wait = min(2*wait, maxAcceptWait) {
 		nc, err := l.Listener.Accept()
 		if err == nil {
-			if wait > minAcceptWait {
-				l.log.Info("connections are accepted again")
-			}
 			if tcp, ok := nc.(*net.TCPConn); ok {
 				return &wire{tcp: tcp}, nil
 			}
@@ -54,14 +55,22 @@ func (l *Listener) Accept() (net.Conn, error) {
 		if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
 			return nil, err
 		}
-		if wait == minAcceptWait {
-			l.log.Error("no connection can be accepted until file descriptors are free; raise their limit", "error", err)
-		}
+		l.tell(err)
 		select {
 		case <-time.After(wait):
 		case <-l.closed:
 			return nil, net.ErrClosed
 		}
+	}
+}
+
+// tell logs that descriptors are used up, unless it has just done so.
+func (l *Listener) tell(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := time.Now(); l.told.IsZero() || now.Sub(l.told) > tellEvery {
+		l.told = now
+		l.log.Error("no connection can be accepted until file descriptors are free; raise their limit", "error", err)
 	}
 }
 

@@ -77,7 +77,7 @@ func serve(ctx context.Context, o *options, stdout, stderr io.Writer) (err error
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
+	go func() { ended <- server.Serve(bachata.NewListener(listener, logger)) }()
 	writeBanner(stdout, o, listener.Addr(), queue.Info(), signed)
 
 	select {

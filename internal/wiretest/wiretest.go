@@ -30,7 +30,8 @@ type Queue interface {
 // Open opens a queue with an empty store of its own. It is called concurrently.
 type Open func(t *testing.T, o bachata.QueueOptions) (Queue, error)
 
-// Run plays every transcript in dir on each of the queues that has its mode, all at once.
+// Run plays every transcript in dir on each of the queues that has its mode, all at once,
+// by each way of waiting for a connection.
 func Run(t *testing.T, dir string, queues map[string]Open) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.wire"))
@@ -52,7 +53,11 @@ func Run(t *testing.T, dir string, queues map[string]Open) {
 				for name, open := range queues {
 					t.Run(name+"-"+mode, func(t *testing.T) {
 						t.Parallel()
-						play(t, s, mode, open)
+						play(t, s, mode, open, false)
+					})
+					t.Run(name+"-"+mode+"-portable", func(t *testing.T) {
+						t.Parallel()
+						play(t, s, mode, open, true)
 					})
 				}
 			}
@@ -60,7 +65,7 @@ func Run(t *testing.T, dir string, queues map[string]Open) {
 	}
 }
 
-func play(t *testing.T, s *transcript.Script, mode string, open Open) {
+func play(t *testing.T, s *transcript.Script, mode string, open Open, portable bool) {
 	o, queueOptions, err := options(s.Options)
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +82,7 @@ func play(t *testing.T, s *transcript.Script, mode string, open Open) {
 	}()
 	c := bachata.NewCenter(queue, &o)
 	addRoutes(t, c, s.Groups)
-	handler := &bachata.Handler{Center: c, Authenticate: authenticate}
+	handler := &bachata.Handler{Center: c, Authenticate: authenticate, Portable: portable}
 	server := httptest.NewServer(handler)
 	var acting sync.WaitGroup
 	defer acting.Wait()
