@@ -2,6 +2,7 @@ package bachata
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -46,6 +47,16 @@ func heartbeatHandler() *Handler {
 
 func masked(op ws.OpCode, payload string) []byte {
 	return ws.MustCompileFrame(ws.MaskFrame(ws.NewFrame(op, true, []byte(payload))))
+}
+
+func readControl(r io.Reader) (ws.OpCode, string, error) {
+	header, err := ws.ReadHeader(r)
+	if err != nil {
+		return 0, "", err
+	}
+	payload := make([]byte, min(header.Length, maxControl))
+	_, err = io.ReadFull(r, payload)
+	return header.OpCode, string(payload), err
 }
 
 // A client whose other end is gone is found within 40 s (security.md, line 12).
@@ -216,20 +227,20 @@ func TestBarrierIsAHeartbeat(t *testing.T) {
 			if err := c.Write(c.AppendPing(nil, []byte("7"))); err != nil {
 				t.Fatal(err)
 			}
-			if frame, err := ws.ReadFrame(client); err != nil || string(frame.Payload) != "7" {
-				t.Fatalf("the barrier is %v, %v", frame, err)
+			if op, payload, err := readControl(client); err != nil || op != ws.OpPing || payload != "7" {
+				t.Fatalf("the barrier is %v %q, %v", op, payload, err)
 			}
 		}
 		barrier()
 		_, _ = client.Write(masked(ws.OpPong, "7"))
-		if frame, err := ws.ReadFrame(client); err != nil || frame.Header.OpCode != ws.OpPing || len(frame.Payload) > 0 {
-			t.Fatalf("after an answered barrier came %v, %v; want a ping", frame, err)
+		if op, payload, err := readControl(client); err != nil || op != ws.OpPing || payload != "" {
+			t.Fatalf("after an answered barrier came %v %q, %v; want a ping", op, payload, err)
 		}
 		_, _ = client.Write(masked(ws.OpPong, ""))
 		barrier()
 		began := time.Now()
-		if frame, err := ws.ReadFrame(client); err == nil {
-			t.Errorf("while a barrier was not answered came %v, want no ping", frame)
+		if op, payload, err := readControl(client); err == nil {
+			t.Errorf("while a barrier was not answered came %v %q, want nothing", op, payload)
 		}
 		synctest.Wait()
 		if d := time.Since(began); d > 40*time.Second || !r.detached.Load() {
