@@ -138,7 +138,7 @@ func (x *box[R]) grow() {
 		x.buf, x.head = x.buf[:n], 0
 		return
 	}
-	if n < 64 {
+	if n < 256 {
 		x.resize(max(4, 2*n))
 		return
 	}

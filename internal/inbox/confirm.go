@@ -22,7 +22,11 @@ func (e *Engine[R]) PopDelivered(ctx context.Context, channel, by string, keys [
 		n := popPart(keys[done:])
 		var p pop
 		if p, failed = e.popKeys(ctx, channel, by, keys[done:done+n], popped[done:done+n]); p.ticket != 0 {
-			ticket, woken = p.ticket, append(woken, p.woken...)
+			if ticket = p.ticket; woken == nil {
+				woken = p.woken
+			} else {
+				woken = append(woken, p.woken...)
+			}
 		}
 		if done += n; done == len(keys) {
 			break
@@ -34,8 +38,7 @@ func (e *Engine[R]) PopDelivered(ctx context.Context, channel, by string, keys [
 		}
 		return popped, failed
 	}
-	err := e.settle(ctx, ticket, func(cause context.Context) { e.wake(cause, woken) })
-	return popped, errors.Join(failed, err)
+	return popped, errors.Join(failed, e.settle(ctx, ticket, news{woken: woken}))
 }
 
 // popPart returns how many of keys are taken at once. A partial one is taken by itself: those before it come first.
@@ -153,7 +156,7 @@ func (e *Engine[R]) CheckDelivered(ctx context.Context, channel string, key bach
 		return false, e.backend.Err()
 	}
 	// "Gone" must not be said of what a crash would bring back.
-	if err := e.settle(ctx, ticket, func(cause context.Context) { e.wake(cause, woken) }); err != nil || failed != nil {
+	if err := e.settle(ctx, ticket, news{woken: woken}); err != nil || failed != nil {
 		return false, errors.Join(failed, err)
 	}
 	return !waits, nil

@@ -218,22 +218,35 @@ func (e *Engine[R]) leave() (ticket uint64, woken []string) {
 	return ticket, woken
 }
 
-// settle waits for ticket and wakes afterwards, also if ctx ends before. wake is given ctx if settle waits for it.
-func (e *Engine[R]) settle(ctx context.Context, ticket uint64, wake func(cause context.Context)) error {
+// news is what watchers are told once it is safe.
+type news struct {
+	messages []*Message
+	woken    []string
+}
+
+// settle waits for ticket and tells n afterwards, also if ctx ends before.
+func (e *Engine[R]) settle(ctx context.Context, ticket uint64, n news) error {
 	err := e.backend.Wait(ctx, ticket)
 	if err == nil {
-		wake(ctx)
+		e.tell(ctx, n)
 		return nil
 	}
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		e.later(func() {
 			if e.backend.Wait(context.Background(), ticket) == nil {
 				var nobody context.Context
-				wake(nobody)
+				e.tell(nobody, n)
 			}
 		})
 	}
 	return err
+}
+
+func (e *Engine[R]) tell(cause context.Context, n news) {
+	if len(n.messages) > 0 {
+		e.wakeStored(cause, n.messages)
+	}
+	e.wake(cause, n.woken)
 }
 
 // later runs work that Done waits for, unless the engine is shut.

@@ -45,11 +45,7 @@ func (e *Engine[R]) Put(ctx context.Context, items []bachata.Item) ([]bachata.Pu
 	if !wait {
 		ticket = 0
 	}
-	err := e.settle(ctx, ticket, func(cause context.Context) {
-		e.wakeStored(cause, messages)
-		e.wake(cause, woken)
-	})
-	if err != nil {
+	if err := e.settle(ctx, ticket, news{messages, woken}); err != nil {
 		for _, r := range results {
 			clear(r)
 		}
@@ -206,7 +202,7 @@ func (e *Engine[R]) Fetch(ctx context.Context, channel string, after bachata.Cur
 	}
 	// What was found is what is returned, once it is safe: then it can also be read. Looking again afterwards would
 	// have no end in an inbox that loses messages all the time.
-	if err := e.settle(ctx, ticket, func(context.Context) { e.wakeUncaused(woken) }); err != nil {
+	if err := e.settle(ctx, ticket, news{woken: woken}); err != nil {
 		return nil, err
 	}
 	list, err := e.read(found)
