@@ -201,7 +201,7 @@ func (c *conn) close(cause error) {
 	if c.closed {
 		return
 	}
-	c.uncork()
+	c.release()
 	c.closed, c.dead = true, true
 	c.blame(cause)
 	c.noteRemote()

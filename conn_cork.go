@@ -1,6 +1,9 @@
 package bachata
 
-import "sync"
+import (
+	"runtime"
+	"sync"
+)
 
 const (
 	mostCorked = 256      // connections that wait for the end of a batch
@@ -13,6 +16,7 @@ const (
 type cork struct {
 	mu      sync.Mutex
 	batches int // under way
+	closing int // goroutines that will write what is held back
 	conns   []*conn
 	spare   []*conn
 }
@@ -27,12 +31,34 @@ func (k *cork) open() {
 func (k *cork) close() {
 	k.mu.Lock()
 	k.batches--
+	k.write()
+}
+
+// yield is close for those who are many: all whom a commit of the queue lets go on are answered together, by the first
+// of them, when the others have had their turn.
+func (k *cork) yield() {
+	k.mu.Lock()
+	k.batches--
+	if k.batches > 0 || k.closing > 0 {
+		k.mu.Unlock()
+		return
+	}
+	k.closing++
+	k.mu.Unlock()
+	runtime.Gosched()
+	k.mu.Lock()
+	k.closing--
+	k.write()
+}
+
+// write writes what is held back. k.mu is held, and given back.
+func (k *cork) write() {
 	list := k.conns
 	k.conns, k.spare = k.spare, nil
 	k.mu.Unlock()
 	for _, c := range list {
 		c.mu.Lock()
-		c.uncork()
+		c.release()
 		c.mu.Unlock()
 	}
 	clear(list)
@@ -43,15 +69,28 @@ func (k *cork) close() {
 	}
 }
 
-// take reports whether what is written to c is to be held back; then close will uncork it. c.mu is held.
+// take reports whether what is written to c is to be held back; then close will release it. c.mu is held.
 func (k *cork) take(c *conn) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.batches == 0 || len(k.conns) >= mostCorked {
+	if k.batches+k.closing == 0 || len(k.conns) >= mostCorked {
 		return false
 	}
 	k.conns = append(k.conns, c)
 	return true
+}
+
+// cork and uncork stand around what a session writes at once, to its own client and to others.
+func (c *conn) cork() {
+	if c.stream == nil {
+		c.h.poller.cork.open()
+	}
+}
+
+func (c *conn) uncork() {
+	if c.stream == nil {
+		c.h.poller.cork.yield()
+	}
 }
 
 // hold keeps b for the end of the batch, if there is one. c.mu is held.
@@ -64,13 +103,13 @@ func (c *conn) hold(b []byte) bool {
 	}
 	*c.corked = append(*c.corked, b...)
 	if len(*c.corked) > mostCork {
-		c.uncork()
+		c.release()
 	}
 	return true
 }
 
-// uncork writes what was held back. c.mu is held.
-func (c *conn) uncork() {
+// release writes what was held back. c.mu is held.
+func (c *conn) release() {
 	b := c.corked
 	if b == nil {
 		return

@@ -60,7 +60,7 @@ func (c *conn) ping() {
 func (c *conn) sendClose(code CloseCode, reason string) {
 	if !c.closeSent {
 		_ = c.send(appendClose(nil, code, reason))
-		c.uncork()
+		c.release()
 		c.closeSent = true
 	}
 	c.limitClose()

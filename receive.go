@@ -189,6 +189,12 @@ func (c *Center) refusal(err error, id ID) *Refusal {
 	return &told
 }
 
+// corker is a socket that may hold back what is written to it and to others until all of it is.
+type corker interface {
+	cork()
+	uncork()
+}
+
 // finish stores and pops what the intake holds, and answers it.
 func (s *Session) finish(b *intake) {
 	c := s.center
@@ -199,6 +205,10 @@ func (s *Session) finish(b *intake) {
 	}
 	if len(b.keys) > 0 {
 		s.pop(&b.cause, b.keys)
+	}
+	batch, ok := s.socket.(corker)
+	if ok {
+		batch.cork()
 	}
 	for i := range b.replies {
 		r := &b.replies[i]
@@ -215,6 +225,9 @@ func (s *Session) finish(b *intake) {
 		s.writeFrames(b.out)
 	}
 	b.cause.run()
+	if ok {
+		batch.uncork()
+	}
 	for i := range b.routed {
 		c.postProcess(b.routed[i], b.items[i].Channels, results[i])
 	}
