@@ -192,7 +192,7 @@ func (c *Center) Online(channel string) int {
 	if h == nil {
 		return 0
 	}
-	return len(h.list())
+	return len(h.list(nil))
 }
 
 // CloseUser closes every session of user on this node and returns how many there were.

@@ -2,6 +2,7 @@ package bachata_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"testing"
 
@@ -110,3 +111,51 @@ func (s *cycleSocket) Write(frames []byte) error {
 }
 
 func (s *cycleSocket) Close(bachata.CloseCode, string) {}
+
+// BenchmarkFanOut measures what it costs to deliver one message to each of 1,000 sockets, without a network: with a
+// reliable queue each of them confirms it, and the sender has a receipt of each.
+func BenchmarkFanOut(b *testing.B) {
+	for _, mode := range []bachata.Mode{bachata.Simple, bachata.Reliable} {
+		b.Run(mode.String(), func(b *testing.B) { benchmarkFanOut(b, mode) })
+	}
+}
+
+func benchmarkFanOut(b *testing.B, mode bachata.Mode) {
+	const members = 1000
+	q := memory.New(&memory.Options{Simple: mode == bachata.Simple})
+	defer q.Close()
+	c := bachata.NewCenter(q, nil)
+	defer c.Close()
+	names := make([]string, members)
+	for i := range names {
+		names[i] = fmt.Sprintf("b%04d", i)
+	}
+	group := bachata.Group(func(context.Context, string, *bachata.Session) ([]string, error) { return names, nil })
+	if err := c.AddRoute(group); err != nil {
+		b.Fatal(err)
+	}
+	sender := attachCycle(b, c, "a", `{"type":300`)
+	sockets := make([]*cycleSocket, members)
+	for i := range sockets {
+		sockets[i] = attachCycle(b, c, names[i], `{"id":`)
+	}
+	n := 0
+	b.ReportAllocs()
+	b.ResetTimer()
+	for b.Loop() {
+		n++
+		message := fmt.Appendf(nil, `{"id":"%016x","type":"group","dest":"g","data":{"text":"Are you coming tonight? We start at eight."}}`, n)
+		confirm := [][]byte{fmt.Appendf(nil, `{"type":200,"data":"%016x"}`, n)}
+		sender.session.Receive([][]byte{message})
+		for _, s := range sockets {
+			s.await(1)
+			if mode == bachata.Reliable {
+				s.session.Receive(confirm)
+			}
+		}
+		if mode == bachata.Reliable {
+			sender.await(members)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*members), "ns/delivery")
+}

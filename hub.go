@@ -165,27 +165,27 @@ func (h *hub) Wake(w Wake) {
 // show writes what is not stored to the sockets that are connected now, but for those that are behind with reading: an
 // ephemeral message must not cost anybody the connection.
 func (h *hub) show(payload []byte) {
-	for _, s := range h.ready() {
+	for _, s := range h.ready(nil) {
 		if s.backlog() < mostBacklog {
 			s.writeText(payload)
 		}
 	}
 }
 
-// ready returns the sessions that were told 1000 (nothing may be written before that) and whose socket still takes
-// what it is given.
-func (h *hub) ready() []*Session {
-	return slices.DeleteFunc(h.list(), func(s *Session) bool { return !s.isReady() })
+// ready appends to list the sessions that were told 1000 (nothing may be written before that) and whose socket still
+// takes what it is given.
+func (h *hub) ready(list []*Session) []*Session {
+	return slices.DeleteFunc(h.list(list), func(s *Session) bool { return !s.isReady() })
 }
 
-func (h *hub) list() []*Session {
+// list appends the sessions to list.
+func (h *hub) list(list []*Session) []*Session {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var all []*Session
 	for s := h.first; s != nil; s = s.next {
-		all = append(all, s)
+		list = append(list, s)
 	}
-	return all
+	return list
 }
 
 // alone reports whether the channel has one socket on this node.
@@ -213,8 +213,9 @@ func (h *hub) confirmed(by *Session, cursors []Cursor) {
 // the channel on this node (PROTOCOL.md, "Simple mode").
 func (h *hub) work() {
 	c := h.center
+	var room [2]*Session
 	for {
-		sessions := h.ready()
+		sessions := h.ready(room[:0])
 		if len(sessions) == 0 || c.draining.Load() {
 			return
 		}
@@ -233,6 +234,9 @@ func (h *hub) work() {
 		}
 		for _, s := range sessions {
 			s.writeEnvelopes(envelopes)
+		}
+		if envelopes[len(envelopes)-1].Last {
+			return
 		}
 	}
 }
