@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bachata-go/bachata"
 	"github.com/bachata-go/bachata/bench/internal/proc"
 	"github.com/bachata-go/bachata/bench/internal/wire"
 )
@@ -65,5 +66,5 @@ func serveTLS(l net.Listener) error {
 		NextProtos:   []string{"http/1.1"},
 	}}
 	proc.Ready(l.Addr().String(), nil)
-	return s.ServeTLS(l, "", "")
+	return s.ServeTLS(bachata.NewListener(l, nil), "", "")
 }
