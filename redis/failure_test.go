@@ -168,6 +168,12 @@ func TestTrash(t *testing.T) {
 	if res := put(message("carl", 0), message("dora", 0)); res[0][0] != bachata.Unavailable || res[1][0] != bachata.Stored {
 		t.Errorf("put into a key of another type and one that is fine: %v", res)
 	}
+	if res := put(message("carl", 1), message("carl", 2)); res[0][0] != bachata.Unavailable || res[1][0] != bachata.Unavailable {
+		t.Errorf("put several into a key of another type: %v", res)
+	}
+	if keys := s.Do("KEYS", "carl:[^:]*") + s.Do("KEYS", "carl::m*"); keys != "" {
+		t.Errorf("puts that failed have left the messages %q", keys)
+	}
 	s.Do("DEL", "carl")
 	if res := put(message("carl", 0)); res[0][0] != bachata.Stored {
 		t.Errorf("put when that key is gone: %v", res)

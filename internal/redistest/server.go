@@ -114,7 +114,11 @@ func listen(port int) (net.Listener, error) {
 	return net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 }
 
+// free reports whether nobody listens on port. A process that is just being started has a copy of every descriptor until it
+// runs its program, and would keep the port busy for a moment longer: none is started meanwhile.
 func free(port int) bool {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	l, err := listen(port)
 	if err != nil {
 		return false
@@ -222,7 +226,13 @@ func (s *Server) try(args ...string) (string, error) {
 // eventually repeats try until it returns nil.
 func (s *Server) eventually(doing string, try func() error) {
 	s.t.Helper()
-	Eventually(s.t, fmt.Sprintf("%s %s (log %s)", doing, s.Addr(), s.tail()), try)
+	Eventually(s.t, doing+" "+s.Addr(), func() error {
+		err := try()
+		if err != nil {
+			err = fmt.Errorf("%w; its log ends: %s", err, s.tail())
+		}
+		return err
+	})
 }
 
 func (s *Server) tail() string {

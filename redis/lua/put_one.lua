@@ -47,21 +47,29 @@ else
   for _, v in ipairs(call('HMGET', KNOWN, unpack(ks))) do
     if v then return 0 end
   end
-  if call('EXISTS', unpack(keys)) > 0 then return 0 end
-  call('LPUSH', P, unpack(keys))
-  local seq = now * 2048 - 2
+  local seq, made, fine = now * 2048 - 2, 0, true
   if seq < n then seq = n end
   for i = 1, count do
     local a = 5 * i - 2
     seq = seq + 2
-    call('RPUSH', keys[i], ARGV[a + 4], ARGV[a + 2], pack('>I7', seq) .. ARGV[a + 3])
-    call('PEXPIRE', keys[i], NETS)
+    local len = redis.pcall('RPUSH', keys[i], ARGV[a + 4], ARGV[a + 2], pack('>I7', seq) .. ARGV[a + 3])
+    if len ~= 3 then
+      if type(len) == 'number' then call('LTRIM', keys[i], '0', tostring(len - 4)) end
+      fine = false
+      break
+    end
+    made = i
   end
+  if not fine or type(redis.pcall('LPUSH', P, unpack(keys))) ~= 'number' then -- something is in the way: as if nothing had been
+    if made > 0 then call('DEL', unpack(keys, 1, made)) end
+    return 0
+  end
+  for i = 1, count do call('PEXPIRE', keys[i], NETS) end
   n = seq
   call('HSET', KNOWN, unpack(set))
   old = call('RPUSH', AGING, unpack(aging))
   call('SPUBLISH', P .. '::wake', '')
 end
 call('SET', KEYS[2], pack('>I7I7I4I5I4I6I3I3I3', n, h, m + count, b + bytes, r, due, t, x, g))
-if old > CAP or old % 64 < count then return 2 end
+if old > CAP or old % 512 < count then return 2 end
 return 1
