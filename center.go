@@ -251,6 +251,10 @@ func (c *Center) after(d time.Duration, job func(ctx context.Context)) *time.Tim
 	})
 }
 
+// sweepAlone is how many sessions one goroutine sweeps: a goroutine for each would, every second, be more memory than the
+// sessions themselves.
+const sweepAlone = 64
+
 // sweep has every session read its inbox now and then, spread over the interval: a wake-up carries no promise.
 func (c *Center) sweep() {
 	defer c.leave()
@@ -273,8 +277,12 @@ func (c *Center) sweep() {
 			n = (len(due) + parts - 1) / parts
 		}
 		now := due[:min(n, len(due))]
+		var list []woken
 		for _, s := range now {
-			s.sweep()
+			list = s.sweep(list)
+		}
+		for part := range slices.Chunk(list, sweepAlone) {
+			c.serve(part)
 		}
 		clear(now)
 		due = due[len(now):]

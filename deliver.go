@@ -11,26 +11,36 @@ func (s *Session) wake(w Wake) {
 		s.mu.Unlock()
 		return
 	}
-	switch n := len(w.Envelopes); {
-	case n == 0 || w.Prev != s.ahead || s.behind || len(s.hints)+n > fetchLimit.Messages:
+	n, size := len(w.Envelopes), 0
+	for i := range w.Envelopes {
+		size += len(w.Envelopes[i].Payload)
+	}
+	switch {
+	case n == 0 || w.Prev != s.ahead || s.behind || n > 1 && size > fetchLimit.Bytes:
 		s.behind = true
 	case len(s.hints) == 0:
 		s.engage()
-		s.hints, s.hinted = w.Envelopes, w.Prev
+		s.hints, s.hinted, s.hintBytes = w.Envelopes, w.Prev, size
 		s.ahead = w.Envelopes[n-1].Cursor
+	case len(s.hints)+n > fetchLimit.Messages || s.hintBytes+size > fetchLimit.Bytes:
+		s.behind = true
 	default:
 		s.hints = append(s.hints[:len(s.hints):len(s.hints)], w.Envelopes...)
+		s.hintBytes += size
 		s.ahead = w.Envelopes[n-1].Cursor
 	}
 	s.mu.Unlock()
 	s.pump.wake(w.Cause, s.center, s)
 }
 
-// sweep reads the inbox whether there was a wake-up or not, and looks what other nodes have confirmed.
-func (s *Session) sweep() {
+// sweep has the inbox read whether there was a wake-up or not, and looked what other nodes have confirmed: it appends to
+// list what has to be run for that.
+func (s *Session) sweep(list []woken) []woken {
 	if s.center.mode == Simple {
-		s.hub.simple.kick(s.center, s.hub)
-		return
+		if s.hub.simple.claim() {
+			list = append(list, woken{&s.hub.simple, s.hub})
+		}
+		return list
 	}
 	s.mu.Lock()
 	s.behind = true
@@ -39,7 +49,10 @@ func (s *Session) sweep() {
 	}
 	s.calmDown()
 	s.mu.Unlock()
-	s.pump.kick(s.center, s)
+	if s.pump.claim() {
+		list = append(list, woken{&s.pump, s})
+	}
+	return list
 }
 
 // work is the pump: it writes what the inbox holds to the socket, as far as the window allows.

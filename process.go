@@ -72,11 +72,8 @@ func (c *Center) store(ctx context.Context, m *Message, d decided) (Result, erro
 	items := []Item{c.item(m, d)}
 	by := &cause{Context: ctx, center: c}
 	results, err := c.queue.Put(by, items)
-	if len(by.woken) > 0 && c.enter() {
-		go func() {
-			defer c.leave()
-			by.run()
-		}()
+	for part := range slices.Chunk(by.woken, wokenAlone) {
+		c.serve(part)
 	}
 	if err != nil {
 		return Result{}, fmt.Errorf("put message: %w", err)

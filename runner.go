@@ -97,27 +97,33 @@ const wokenAlone = 2048
 
 // run does what was noted. The caller has entered the center.
 func (k *cause) run() {
-	if len(k.woken) == 0 {
+	list := k.woken
+	if len(list) == 0 {
 		return
 	}
-	list := k.woken
-	k.woken = k.woken[:0]
-	if len(list) > wokenAlone {
-		k.woken = nil // the helpers still read it
+	if k.woken = list[:0]; len(list) > wokenAlone {
+		k.woken = nil // others still read it
 		share := max(wokenAlone, (len(list)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
-		for len(list) > share && k.center.enter() {
-			part := list[:share]
+		for len(list) > share {
+			k.center.serve(list[:share])
 			list = list[share:]
-			go func() {
-				defer k.center.leave()
-				runAll(part)
-			}()
 		}
 	}
 	runAll(list)
 	if k.woken != nil {
 		clear(list)
 	}
+}
+
+// serve runs list in a goroutine, one after the other.
+func (c *Center) serve(list []woken) {
+	if !c.enter() {
+		return
+	}
+	go func() {
+		defer c.leave()
+		runAll(list)
+	}()
 }
 
 func runAll(list []woken) {

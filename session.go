@@ -45,16 +45,17 @@ type lease struct {
 // traffic is what a session keeps besides while something is on its way to its client. One that has been still for a
 // while shares calm, so that an idle socket costs less.
 type traffic struct {
-	window  window
-	hints   []Envelope // what wake-ups brought, to spare a Fetch
-	hinted  Cursor     // after which it follows
-	done    recent     // ids that this socket has confirmed
-	used    bool       // since the last sweep
-	stalled bool       // the pump stopped at a full window
-	told    bool       // the client was told of it
-	recheck bool       // look what other nodes have confirmed
-	pingDue bool
-	full    *time.Timer // runs while the window is full
+	window    window
+	hints     []Envelope // what wake-ups brought, to spare a Fetch
+	hinted    Cursor     // after which it follows
+	hintBytes int        // of its payloads
+	done      recent     // ids that this socket has confirmed
+	used      bool       // since the last sweep
+	stalled   bool       // the pump stopped at a full window
+	told      bool       // the client was told of it
+	recheck   bool       // look what other nodes have confirmed
+	pingDue   bool
+	full      *time.Timer // runs while the window is full
 
 	retry      *time.Timer // runs while something is to be tried again
 	retryDelay time.Duration
