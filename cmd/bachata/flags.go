@@ -40,6 +40,7 @@ type options struct {
 	windowMessages int
 	windowBytes    int
 	compress       bool
+	portable       bool
 
 	log logSpec
 

@@ -41,14 +41,14 @@ func (o options) comparable() any {
 		listen, secret, key string
 		open                openChannelsMode
 		anyone, simple      bool
-		compress            bool
+		compress, portable  bool
 		queue               queueSpec
 		dedupe, age         time.Duration
 		numbers             [5]int
 		redis               [4]string
 		log                 logSpec
 	}
-	return plain{o.listen, o.jwtSecretFile, o.jwtPublicKeyFile, o.openChannels, o.allowAnyone, o.simple, o.compress, o.queue, o.dedupe,
+	return plain{o.listen, o.jwtSecretFile, o.jwtPublicKeyFile, o.openChannels, o.allowAnyone, o.simple, o.compress, o.portable, o.queue, o.dedupe,
 		o.inboxAge, [5]int{o.inboxMessages, o.inboxBytes, o.maxMessage, o.windowMessages, o.windowBytes},
 		[4]string{o.redisPassword, o.redisPasswordFile, o.sentinelPassword, o.sentinelPasswordFile}, o.log}
 }
@@ -67,6 +67,7 @@ func TestParseOptionsFromFlagsAndVariables(t *testing.T) {
 		{"a boolean taken back", []string{"--simple=no"}, []string{"BACHATA_SIMPLE=1"}, func(o *options) {}},
 		{"a boolean variable", nil, []string{"BACHATA_SIMPLE=yes"}, func(o *options) { o.simple = true }},
 		{"compression", []string{"--compress"}, nil, func(o *options) { o.compress = true }},
+		{"the portable driver", []string{"--portable"}, nil, func(o *options) { o.portable = true }},
 		{"a variable", nil, []string{"BACHATA_MAX_MESSAGE=5MiB"}, func(o *options) { o.maxMessage = 5 << 20 }},
 		{"the flag wins", []string{"--max-message", "1MiB"}, []string{"BACHATA_MAX_MESSAGE=5MiB"}, func(o *options) { o.maxMessage = 1 << 20 }},
 		{"the flag wins over a bad variable", []string{"--dedupe", "2m"}, []string{"BACHATA_DEDUPE=never"}, func(o *options) { o.dedupe = 2 * time.Minute }},

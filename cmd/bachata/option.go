@@ -97,6 +97,8 @@ func serveSections() []section {
 				set: sizeBetween(func(o *options) *int { return &o.windowBytes }, 1<<10, 1<<30)},
 			{name: "compress", boolean: true, def: "off", set: yesOrNo(func(o *options) *bool { return &o.compress }),
 				help: "Compress messages from 512 bytes on, for clients that can. Less traffic for more processor time."},
+			{name: "portable", boolean: true, def: "off", set: yesOrNo(func(o *options) *bool { return &o.portable }),
+				help: "Wait for connections as on systems other than Linux: to find out whether the poller is to blame."},
 		}},
 		{"Logging", "", []option{
 			{name: "log", arg: "LEVEL[,FORMAT]", def: "info", set: setLog,

@@ -124,6 +124,7 @@ func newHandler(o *options, signed *tokens, center *bachata.Center, logger *slog
 	if signed != nil {
 		h.Authenticate = signed.authenticate
 	}
+	h.Portable = o.portable
 	if o.compress {
 		h.Compression = new(bachata.Compression)
 	}

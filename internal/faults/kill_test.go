@@ -21,10 +21,21 @@ var serverWindow = checker.Options{WindowMessages: 1000, WindowBytes: 4 << 20, M
 // so that each recovers what those before it left. The full count is 200 rounds.
 func TestKillRounds(t *testing.T) {
 	t.Parallel()
-	server := newServer(t, proc.Options{})
+	killRounds(t, roundsOr(usualRounds), proc.Options{})
+}
+
+// TestKillRoundsPortable is TestKillRounds on the portable driver of connections, a quarter of it.
+func TestKillRoundsPortable(t *testing.T) {
+	t.Parallel()
+	killRounds(t, max(1, roundsOr(usualRounds)/4), proc.Options{Args: []string{"--portable"}})
+}
+
+func killRounds(t *testing.T, rounds int, o proc.Options) {
+	t.Helper()
+	server := newServer(t, o)
 	var sum checker.Report
 	kills, recovering := 0, 0
-	for round := range roundsOr(usualRounds) {
+	for round := range rounds {
 		s := newScene(t, fmt.Sprintf("round-%03d", round))
 		random := rand.New(rand.NewPCG(*seed, uint64(round)))
 		start(t, server)
@@ -51,7 +62,7 @@ func TestKillRounds(t *testing.T) {
 			t.Fatalf("round %d of seed %d: %s", round, *seed, report)
 		}
 	}
-	t.Logf("seed %d: %d rounds, %d kills, %d of them within 30 ms of a start; %s", *seed, roundsOr(usualRounds), kills, recovering, sum)
+	t.Logf("seed %d: %d rounds, %d kills, %d of them within 30 ms of a start; %s", *seed, rounds, kills, recovering, sum)
 }
 
 // killUnderLoad runs the load for 300 to 1000 ms, in which the server is killed and started again once to three times,

@@ -16,6 +16,7 @@ import (
 var (
 	rounds    = flag.Int("rounds", 0, "how many rounds of kills, or of losses of power, each test has (default: as many as are quick)")
 	seed      = flag.Uint64("seed", uint64(time.Now().UnixNano()), "what all choices come from")
+	portable  = flag.Bool("portable", false, "have all servers use the portable driver of connections")
 	histories = flag.String("histories", "", "the folder to keep the histories in (default: they are not kept)")
 )
 

@@ -199,6 +199,9 @@ func (s *scene) judge(t *testing.T, o checker.Options) checker.Report {
 func newServer(t *testing.T, o proc.Options) *proc.Server {
 	t.Helper()
 	o.Program = program
+	if *portable {
+		o.Args = append(o.Args, "--portable")
+	}
 	if o.Dir == "" {
 		o.Dir = filepath.Join(t.TempDir(), "queue")
 	}
