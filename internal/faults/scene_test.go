@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -199,7 +200,7 @@ func (s *scene) judge(t *testing.T, o checker.Options) checker.Report {
 func newServer(t *testing.T, o proc.Options) *proc.Server {
 	t.Helper()
 	o.Program = program
-	if *portable {
+	if *portable && !slices.Contains(o.Args, "--portable") {
 		o.Args = append(o.Args, "--portable")
 	}
 	if o.Dir == "" {
