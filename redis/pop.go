@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,7 +26,7 @@ func (q *Queue) PopDelivered(ctx context.Context, channel, by string, keys []bac
 	list := q.keys.list(channel)
 	for done := 0; done < len(keys); {
 		part := keys[done:min(done+popKeys, len(keys))]
-		m, err := q.runMessage(ctx, "pop", q.scripts.pop, q.keys.inbox(list), popArgs(q.now(), by, part))
+		m, err := q.runMessage(ctx, "pop", q.scripts.pop, q.keys.inbox(list), q.popArgs(by, part))
 		if err != nil {
 			return nil, err
 		}
@@ -65,6 +66,21 @@ func (q *Queue) PopDelivered(ctx context.Context, channel, by string, keys []bac
 		return nil, err
 	}
 	return popped, nil
+}
+
+// popArgs spells what pop takes: in short if all keys are numbers, as nearly always.
+func (q *Queue) popArgs(by string, keys []bachata.Key) []string {
+	now := q.now()
+	named := slices.ContainsFunc(keys, func(k bachata.Key) bool { return k.Cursor == 0 || k.Cursor >= 1<<53 })
+	if named || q.options.Shared {
+		return popArgs(now, by, keys)
+	}
+	args := make([]string, 0, 3+len(keys))
+	args = append(args, strconv.FormatInt(now, 10), by, strconv.Itoa(len(keys)))
+	for _, k := range keys {
+		args = append(args, strconv.FormatUint(uint64(k.Cursor), 10))
+	}
+	return args
 }
 
 // popArgs spells what pop and check take.

@@ -35,7 +35,7 @@ func newScripts(k keyspace, l inbox.Limits, shared bool) scripts {
 		put:         script("core", "tell", "age", "put"),
 		putOne:      script("put_one"),
 		fetch:       script("fetch_fast", "core", "entry", "fetch"),
-		pop:         script("pop_single", "pop_fast", "core", "entry", "tell", "resolve", "pop"),
+		pop:         script("pop_single", "pop_fast", "pop_args", "core", "entry", "tell", "resolve", "pop"),
 		check:       script("core", "entry", "resolve", "check"),
 		lose:        script("core", "entry", "tell", "lose"),
 		age:         script("core", "age", "age_idle"),

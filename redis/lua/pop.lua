@@ -1,5 +1,5 @@
 -- pop takes what keys name off an inbox and tells the origins.
--- KEYS: the list, its wait list, its state. ARGV: now, by, number of keys, then for each its number (0: by id), id, the
+-- KEYS: the list, its wait list, its state. ARGV: now, by, number of keys, then the numbers if all have one, else for each its number (0: by id), id, the
 -- id as in a key, from, dest.
 -- Returns {numbers, over, out, due}: for each key the number of what was taken or 0; the inboxes that hold too many
 -- receipts; on a cluster what was put into the list out; 1 if the inbox must be looked through for what has expired first.

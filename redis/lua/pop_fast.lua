@@ -11,6 +11,7 @@ if not CLUSTER and ARGV[3] ~= '1' then
     if (due == 0 or now < due) and t == 0 and not string.find(P, '%', 1, true) then
       local tail = call('LRANGE', W, '-' .. ARGV[3], '-1')
       local fine, origin, ks, metas, size = #tail == count, nil, {}, {}, 0
+      local step = #ARGV == 3 + count and 1 or 5
       for i = 1, count do
         if not fine then break end
         local e = tail[count - i + 1]
@@ -20,7 +21,7 @@ if not CLUSTER and ARGV[3] ~= '1' then
         local meta = v[2]
         if v.err or not meta or #meta < 24 then fine = false break end
         local seq, flags, bytes, k = unp('>I7BI4c12', meta)
-        if seq ~= tonumber(ARGV[5 * i - 1]) or flags >= 16 or flags % 4 >= 2 then fine = false break end
+        if seq ~= tonumber(ARGV[step * (i - 1) + 4]) or flags >= 16 or flags % 4 >= 2 then fine = false break end
         if origin == nil then
           origin = v[1]
         elseif origin ~= v[1] then
