@@ -28,7 +28,7 @@ func (s *Session) appendPingLocked(frames []byte) []byte {
 
 func (s *Session) pingTime() {
 	s.mu.Lock()
-	if s.closed {
+	if s.closed || s.pingTimer == nil {
 		s.mu.Unlock()
 		return
 	}

@@ -91,6 +91,7 @@ func orDefault[T int | time.Duration](v *T, d T) {
 type Center struct {
 	queue    Queue
 	mode     Mode
+	inline   bool // reading the queue does not wait, or not for a commit: whoever wakes, serves
 	options  Options
 	proto    Protocol
 	counters Counters
@@ -126,6 +127,7 @@ func NewCenter(q Queue, o *Options) *Center {
 	c := &Center{
 		queue:    q,
 		mode:     q.Info().Mode,
+		inline:   q.Info().Mode == Reliable || q.Info().Immediate,
 		options:  options,
 		proto:    options.Protocol,
 		counters: options.Counters,
@@ -277,16 +279,25 @@ func (c *Center) sweep() {
 			n = (len(due) + parts - 1) / parts
 		}
 		now := due[:min(n, len(due))]
-		var list []woken
-		for _, s := range now {
-			list = s.sweep(list)
-		}
-		for part := range slices.Chunk(list, sweepAlone) {
-			c.serve(part)
+		for part := range slices.Chunk(slices.Clone(now), sweepAlone) {
+			c.sweepPart(part)
 		}
 		clear(now)
 		due = due[len(now):]
 	}
+}
+
+// sweepPart sweeps sessions one after the other. Where one has to wait, those behind it are still woken as ever.
+func (c *Center) sweepPart(part []*Session) {
+	if !c.enter() {
+		return
+	}
+	go func() {
+		defer c.leave()
+		for _, s := range part {
+			s.sweep()
+		}
+	}()
 }
 
 func (c *Center) logQueueError(verb string, err error) {

@@ -3,11 +3,13 @@ package bachata
 import (
 	"runtime"
 	"sync"
+	"time"
 )
 
 const (
 	mostCorked = 256      // connections that wait for the end of a batch
 	mostCork   = 16 << 10 // bytes of one that do
+	mostHeld   = 2 * time.Millisecond
 )
 
 // cork holds back what is written while a worker handles a batch, until the batch is done. What is written to one client
@@ -19,6 +21,7 @@ type cork struct {
 	closing int // goroutines that will write what is held back
 	conns   []*conn
 	spare   []*conn
+	timer   *time.Timer // runs from the first of conns on, in case who is to write them is held up
 }
 
 // open is called when a batch begins, close when it is done, or held up.
@@ -39,7 +42,7 @@ func (k *cork) close() {
 func (k *cork) yield() {
 	k.mu.Lock()
 	k.batches--
-	if k.batches > 0 || k.closing > 0 {
+	if k.closing > 0 || k.batches > 0 && len(k.conns) < mostCorked {
 		k.mu.Unlock()
 		return
 	}
@@ -76,8 +79,21 @@ func (k *cork) take(c *conn) bool {
 	if k.batches+k.closing == 0 || len(k.conns) >= mostCorked {
 		return false
 	}
+	if len(k.conns) == 0 {
+		if k.timer == nil {
+			k.timer = time.AfterFunc(mostHeld, k.overdue)
+		} else {
+			k.timer.Reset(mostHeld)
+		}
+	}
 	k.conns = append(k.conns, c)
 	return true
+}
+
+// overdue writes what has been held back for long enough.
+func (k *cork) overdue() {
+	k.mu.Lock()
+	k.write()
 }
 
 // cork and uncork stand around what a session writes at once, to its own client and to others.

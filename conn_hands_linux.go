@@ -65,10 +65,10 @@ func (p *hands) rest(h *hand) bool {
 func (p *hands) reap() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
-		return
+	if p.closed || p.timer == nil {
+		return // it was stopped, too late
 	}
-	p.end(p.least)
+	p.end(min(p.least, len(p.idle)))
 	if len(p.idle) == 0 {
 		p.timer = nil
 		return
@@ -99,6 +99,7 @@ func (p *hands) close() {
 	defer p.mu.Unlock()
 	p.closed = true
 	p.end(len(p.idle))
+	p.least = 0
 	if p.timer != nil {
 		p.timer.Stop()
 		p.timer = nil

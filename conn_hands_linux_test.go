@@ -157,3 +157,31 @@ func TestIdleHandsEnd(t *testing.T) {
 		t.Errorf("%d rest in a closed pool", len(p.idle))
 	}
 }
+
+// A timer that was stopped too late meets a pool that has been opened again.
+func TestReapAfterAnotherOpening(t *testing.T) {
+	t.Parallel()
+	var p hands
+	p.rest(&hand{work: make(chan *conn, 1)})
+	p.reap() // it had nothing to do, and would end at the next one
+	p.close()
+	p.open()
+	p.reap()
+}
+
+// What is held back for the end of a batch is written also if that end does not come.
+func TestHeldWritesBecomeOverdue(t *testing.T) {
+	t.Parallel()
+	h := pollHandler(t)
+	c, client := pollPair(t, h, &quietReceiver{})
+	defer client.Close()
+	h.poller.cork.open()
+	defer h.poller.cork.close()
+	if err := c.Write(c.AppendFrame(nil, []byte("hello"))); err != nil {
+		t.Fatal(err)
+	}
+	_ = client.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.ReadFull(client, make([]byte, len("..hello"))); err != nil {
+		t.Errorf("read what was written in a batch that does not end: %v", err)
+	}
+}

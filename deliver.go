@@ -33,14 +33,13 @@ func (s *Session) wake(w Wake) {
 	s.pump.wake(w.Cause, s.center, s)
 }
 
-// sweep has the inbox read whether there was a wake-up or not, and looked what other nodes have confirmed: it appends to
-// list what has to be run for that.
-func (s *Session) sweep(list []woken) []woken {
+// sweep reads the inbox whether there was a wake-up or not, and looks what other nodes have confirmed.
+func (s *Session) sweep() {
 	if s.center.mode == Simple {
 		if s.hub.simple.claim() {
-			list = append(list, woken{&s.hub.simple, s.hub})
+			s.hub.simple.run(s.hub)
 		}
-		return list
+		return
 	}
 	s.mu.Lock()
 	s.behind = true
@@ -50,9 +49,8 @@ func (s *Session) sweep(list []woken) []woken {
 	s.calmDown()
 	s.mu.Unlock()
 	if s.pump.claim() {
-		list = append(list, woken{&s.pump, s})
+		s.pump.run(s)
 	}
-	return list
 }
 
 // work is the pump: it writes what the inbox holds to the socket, as far as the window allows.
@@ -262,7 +260,7 @@ func (s *Session) freedLocked() bool {
 // windowFull tells the client, if something waits behind the full window.
 func (s *Session) windowFull() {
 	s.mu.Lock()
-	if s.closed {
+	if s.closed || s.full == nil {
 		s.mu.Unlock()
 		return
 	}

@@ -1,14 +1,18 @@
 package bachata_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/bachata-go/bachata"
+	"github.com/bachata-go/bachata/memory"
 )
 
 const (
@@ -331,6 +335,53 @@ func TestAttachRefusesBadIdentities(t *testing.T) {
 		} {
 			if _, err := c.Attach(&socket{}, id); err == nil {
 				t.Errorf("Attach(%+v) succeeded", id)
+			}
+		}
+	})
+}
+
+// stuckQueue answers no Fetch of one channel.
+type stuckQueue struct {
+	bachata.Queue
+	channel string
+	stuck   atomic.Bool
+}
+
+func (q *stuckQueue) Fetch(ctx context.Context, channel string, after bachata.Cursor, limit bachata.Limit) ([]bachata.Envelope, error) {
+	if channel == q.channel && q.stuck.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return q.Queue.Fetch(ctx, channel, after, limit)
+}
+
+// A sweep that waits for the inbox of one channel holds up no other's.
+func TestSweepHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		inner := memory.New(nil)
+		defer inner.Close()
+		q := &stuckQueue{Queue: inner, channel: "stuck"}
+		c := bachata.NewCenter(q, nil)
+		defer synctest.Wait()
+		defer c.Close()
+		connect(t, c, "stuck")
+		var peers []*peer
+		for i := range 300 {
+			peers = append(peers, connect(t, c, fmt.Sprint("c", i)))
+		}
+		q.stuck.Store(true)
+		time.Sleep(3 * time.Minute) // everybody was to be swept
+		m, err := bachata.MakeMessage(bachata.Draft{Type: "x"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, p := range peers {
+			if _, err := c.Send(t.Context(), m, fmt.Sprint("c", i)); err != nil {
+				t.Fatal(err)
+			}
+			if got := p.take(); len(got) != 1 {
+				t.Fatalf("socket %d was written %q while the sweep waits for another", i, got)
 			}
 		}
 	})

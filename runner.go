@@ -84,7 +84,7 @@ func (r *runner) wake(ctx context.Context, c *Center, w worker) {
 	if !r.claim() {
 		return
 	}
-	if by, ok := ctx.(*cause); ok && by.center == c {
+	if by, ok := ctx.(*cause); ok && by.center == c && c.inline {
 		by.woken = append(by.woken, woken{r, w})
 		return
 	}

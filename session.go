@@ -39,7 +39,7 @@ type Session struct {
 // lease is a session's time.
 type lease struct {
 	expires time.Time
-	timer   *time.Timer // guarded by Session.mu
+	timer   *time.Timer // guarded by Session.mu; nil while OnOpen runs
 }
 
 // traffic is what a session keeps besides while something is on its way to its client. One that has been still for a
@@ -105,6 +105,9 @@ func (c *Center) attach(sock Socket, id Identity, onMessage func(*Session, *Mess
 	s := &Session{
 		center: c, socket: sock, user: id.User, channel: id.Channel, from: id.From, onMessage: onMessage, traffic: &calm,
 	}
+	if !id.Expires.IsZero() {
+		s.lease = &lease{expires: id.Expires}
+	}
 	s.pump.state.Store(runnerRunning) // until the 1000 is written
 	if err := c.join(s); err != nil {
 		return nil, err
@@ -113,9 +116,8 @@ func (c *Center) attach(sock Socket, id Identity, onMessage func(*Session, *Mess
 	if onOpen != nil {
 		onOpen(s)
 	}
-	if !id.Expires.IsZero() {
+	if s.lease != nil {
 		s.mu.Lock()
-		s.lease = &lease{expires: id.Expires}
 		s.lease.timer = c.after(time.Until(id.Expires), func(context.Context) {
 			s.Close(CloseUnauthenticated, "the authentication has expired")
 		})
@@ -188,7 +190,7 @@ func (s *Session) Detach() {
 			t.Stop()
 		}
 	}
-	if s.lease != nil {
+	if s.lease != nil && s.lease.timer != nil {
 		s.lease.timer.Stop()
 	}
 	s.traffic = &calm

@@ -59,9 +59,8 @@ func (r *recent) slot(at ref) *atomic.Pointer[said] {
 
 // note remembers what receipts about m, which is at ref, will say. The texts are copied: they are parts of the payload.
 func (r *recent) note(at ref, m *inbox.Message) {
-	text := m.ID.Text + m.Dest
-	n := len(m.ID.Text)
-	r.slot(at).Store(&said{ref: at, id: bachata.ID{Text: text[:n], Number: m.ID.Number}, dest: text[n:]})
+	id, dest := inbox.Copy(m.ID.Text, m.Dest)
+	r.slot(at).Store(&said{ref: at, id: bachata.ID{Text: id, Number: m.ID.Number}, dest: dest})
 }
 
 // find fills in what a receipt about the message at ref says, and reports whether that is known.

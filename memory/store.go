@@ -21,9 +21,8 @@ func notice(m *stored) *stored {
 	if m.payload == nil {
 		return m
 	}
-	text := m.id.Text + m.dest // one allocation for both
-	n := len(m.id.Text)
-	return &stored{id: bachata.ID{Text: text[:n], Number: m.id.Number}, dest: text[n:]}
+	id, dest := inbox.Copy(m.id.Text, m.dest)
+	return &stored{id: bachata.ID{Text: id, Number: m.id.Number}, dest: dest}
 }
 
 // store is the inbox.Backend in which everything is safe at once.

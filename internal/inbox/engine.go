@@ -186,9 +186,12 @@ const commitBytes = 8 << 10
 // is held when ready is called and when it returns.
 func (e *Engine[R]) ready(ctx context.Context, n int) error {
 	for !e.backend.Ready(n) {
+		mine := e.woken // whoever takes the lock meanwhile must not take it for his
+		e.woken = nil
 		e.unlock()
 		err := e.backend.Room(ctx, n)
 		e.mu.Lock()
+		e.woken = append(mine, e.woken...)
 		if err != nil {
 			return err
 		}

@@ -56,3 +56,13 @@ func (n *names) drop(id uint32) {
 }
 
 func (n *names) text(id uint32) string { return n.list[id].text }
+
+// Copy returns copies of two texts, in one allocation. (Adding an empty text to another copies nothing.)
+func Copy(a, b string) (string, string) {
+	var both strings.Builder
+	both.Grow(len(a) + len(b))
+	both.WriteString(a)
+	both.WriteString(b)
+	text := both.String()
+	return text[:len(a)], text[len(a):]
+}
