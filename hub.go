@@ -232,7 +232,8 @@ func (h *hub) work() {
 		if len(envelopes) == 0 {
 			return
 		}
-		for _, s := range sessions {
+		// Who came meanwhile gets it too: of the others some may be just going, and it is gone from the queue.
+		for _, s := range h.ready(nil) {
 			s.writeEnvelopes(envelopes)
 		}
 		if envelopes[len(envelopes)-1].Last {

@@ -1,8 +1,10 @@
 package bachata_test
 
 import (
+	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,4 +104,44 @@ func (s *slow) read() int {
 	n := s.messages
 	s.kept, s.messages = 0, 0
 	return n
+}
+
+// hookedQueue calls a function within the next Fetch.
+type hookedQueue struct {
+	bachata.Queue
+	hook atomic.Pointer[func()]
+}
+
+func (q *hookedQueue) Fetch(ctx context.Context, channel string, after bachata.Cursor, limit bachata.Limit) ([]bachata.Envelope, error) {
+	if hook := q.hook.Swap(nil); hook != nil {
+		(*hook)()
+	}
+	return q.Queue.Fetch(ctx, channel, after, limit)
+}
+
+// What is taken off the queue while one socket goes and the next one comes is written to that one.
+func TestSimpleReconnectDuringAFetch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		inner := memory.New(&memory.Options{Simple: true})
+		defer inner.Close()
+		q := &hookedQueue{Queue: inner}
+		c := bachata.NewCenter(q, nil)
+		defer synctest.Wait()
+		defer c.Close()
+		if err := c.AddRoute(bachata.Direct("direct")); err != nil {
+			t.Fatal(err)
+		}
+		anna, old := connect(t, c, "anna"), connect(t, c, "bob")
+		var next *peer
+		hook := func() {
+			next = connect(t, c, "bob")
+			old.session.Close(bachata.CloseNormal, "")
+		}
+		q.hook.Store(&hook)
+		anna.send(hi)
+		if got := next.take(); len(got) != 1 || got[0] != hiAt {
+			t.Errorf("the socket that came during the fetch was written %q, want %q", got, hiAt)
+		}
+	})
 }
