@@ -3,6 +3,7 @@ package bachata_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/bachata-go/bachata"
@@ -25,6 +26,7 @@ func TestBlockingHooks(t *testing.T) {
 			}
 			const n = 20
 			entered, release := make(chan string, n), make(chan bool)
+			letGo := sync.OnceFunc(func() { close(release) })
 			url := serve(t, nil, func(h *bachata.Handler) {
 				h.Center = center
 				h.OnMessage = func(s *bachata.Session, _ *bachata.Message) error {
@@ -35,6 +37,7 @@ func TestBlockingHooks(t *testing.T) {
 					return nil
 				}
 			})
+			t.Cleanup(letGo) // before the handler waits for its connections
 			as := func(channel string) *client { return ready(t, strings.Replace(url, "anna", channel, 1)) }
 			var slow []*client
 			for i := range n {
@@ -60,7 +63,7 @@ func TestBlockingHooks(t *testing.T) {
 				<-entered
 			}
 			cycle("b")
-			close(release)
+			letGo()
 			for _, c := range slow {
 				if got := c.text(); got != accepted {
 					t.Errorf("when its hook returned, a client was answered %s, want %s", got, accepted)

@@ -21,7 +21,7 @@ import (
 	"github.com/bachata-go/bachata"
 )
 
-const patience = 20 * time.Second // after which a test has failed
+const patience = time.Minute // from the dial on; after it a test has failed
 
 // note is a message that the server of these tests accepts, and accepted is its answer.
 const (
