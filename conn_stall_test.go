@@ -48,10 +48,10 @@ func TestBlockingHooks(t *testing.T) {
 				t.Helper()
 				quick.write(texts(fmt.Sprintf(`{"id":%q,"type":"direct","dest":"quick"}`, id)))
 				for range 2 { // the message and its 100, in either order
-					quick.text()
+					quick.nextText()
 				}
 				quick.write(texts(fmt.Sprintf(`{"type":200,"data":%q}`, id)))
-				if got := quick.text(); !strings.HasPrefix(got, `{"type":300`) {
+				if got := quick.nextText(); !strings.HasPrefix(got, `{"type":300`) {
 					t.Fatalf("quick was sent %s, want the 300", got)
 				}
 			}

@@ -262,6 +262,22 @@ func (c *client) text() string {
 	return c.expect(text)
 }
 
+// nextText returns the next text; pings that come before it are answered, as after a receipt one does.
+func (c *client) nextText() string {
+	c.t.Helper()
+	for {
+		op, payload, err := c.read()
+		switch {
+		case err == nil && op == text:
+			return string(payload)
+		case err == nil && op == ping:
+			c.write(frame(fin|pong, string(payload)))
+		default:
+			c.t.Fatalf("read frame: opcode %d, payload %q, error %v; want a text", op, payload, err)
+		}
+	}
+}
+
 func (c *client) expect(want byte) string {
 	c.t.Helper()
 	op, payload, err := c.read()
