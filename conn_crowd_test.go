@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/bachata-go/bachata"
-	"github.com/bachata-go/bachata/memory"
 )
 
 // Sockets open and close while everybody is written to, stored messages and ephemeral ones: each only ever sees what is
@@ -25,13 +24,7 @@ func TestNobodySeesWhatIsAnothers(t *testing.T) {
 			if testing.Short() || name != "polled" {
 				lives = 8
 			}
-			queue := memory.New(nil)
-			t.Cleanup(func() { _ = queue.Close() })
-			center := bachata.NewCenter(queue, nil)
-			t.Cleanup(func() { _ = center.Close() })
-			if err := center.AddRoute(bachata.Direct()); err != nil {
-				t.Fatal(err)
-			}
+			center := storingCenter(t)
 			url := serve(t, nil, func(h *bachata.Handler) { h.Center = center })
 
 			ctx, stop := context.WithCancel(t.Context())

@@ -46,8 +46,8 @@ func tightClient(t *testing.T, url string) *client {
 	return c
 }
 
-// A client that sends and does not read (security.md, line 12): nothing more is read from it when 256 KiB wait for it,
-// it is cut after WriteTimeout, and others are served meanwhile.
+// A client that sends and does not read: nothing more is read from it when 256 KiB wait for it, it is cut after
+// WriteTimeout, and others are served meanwhile.
 func TestStoppedReader(t *testing.T) {
 	t.Parallel()
 	var taken atomic.Int64
@@ -166,14 +166,7 @@ func TestWriteTimeout(t *testing.T) {
 // Ephemeral messages are dropped for a client that is behind with reading: nobody can cost it its connection by them.
 func TestEphemeralFlood(t *testing.T) {
 	t.Parallel()
-	q := memory.New(nil)
-	t.Cleanup(func() { _ = q.Close() })
-	c := bachata.NewCenter(q, nil)
-	t.Cleanup(func() { _ = c.Close() })
-	if err := c.AddRoute(bachata.Direct()); err != nil {
-		t.Fatal(err)
-	}
-	url := tightServer(t, newHandler(t, nil, func(h *bachata.Handler) { h.Center = c }))
+	url := tightServer(t, newHandler(t, nil, func(h *bachata.Handler) { h.Center = storingCenter(t) }))
 	bob := tightClient(t, strings.Replace(url, "anna", "bob", 1))
 	anna := ready(t, url)
 	flood := fmt.Sprintf(`{"type":"typing","dest":"bob","ephemeral":true,"data":%q}`, strings.Repeat("x", 60<<10))

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/bachata-go/bachata"
-	"github.com/bachata-go/bachata/memory"
 )
 
 // A hook that blocks holds up its own session only: whoever comes behind it in the same batch of events, and whoever comes
@@ -17,13 +16,7 @@ func TestBlockingHooks(t *testing.T) {
 	for name, serve := range drivers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			queue := memory.New(nil)
-			t.Cleanup(func() { _ = queue.Close() })
-			center := bachata.NewCenter(queue, nil)
-			t.Cleanup(func() { _ = center.Close() })
-			if err := center.AddRoute(bachata.Direct()); err != nil {
-				t.Fatal(err)
-			}
+			center := storingCenter(t)
 			const n = 20
 			entered, release := make(chan string, n), make(chan bool)
 			letGo := sync.OnceFunc(func() { close(release) })

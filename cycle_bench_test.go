@@ -19,13 +19,7 @@ func BenchmarkCycle(b *testing.B) {
 }
 
 func benchmarkCycle(b *testing.B, burst int) {
-	q := memory.New(nil)
-	defer q.Close()
-	c := bachata.NewCenter(q, nil)
-	defer c.Close()
-	if err := c.AddRoute(bachata.Direct()); err != nil {
-		b.Fatal(err)
-	}
+	c := storingCenter(b)
 	const pairs = 50
 	var senders, receivers [pairs]*cycleSocket
 	for i := range pairs {

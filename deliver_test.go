@@ -8,11 +8,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/bachata-go/bachata"
-	"github.com/bachata-go/bachata/memory"
 )
 
 const (
@@ -358,13 +356,8 @@ func (q *stuckQueue) Fetch(ctx context.Context, channel string, after bachata.Cu
 // A sweep that waits for the inbox of one channel holds up no other's.
 func TestSweepHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		inner := memory.New(nil)
-		defer inner.Close()
-		q := &stuckQueue{Queue: inner, channel: "stuck"}
-		c := bachata.NewCenter(q, nil)
-		defer synctest.Wait()
-		defer c.Close()
+	stuck := func(inner bachata.Queue) *stuckQueue { return &stuckQueue{Queue: inner, channel: "stuck"} }
+	bubbleIn(t, nil, nil, stuck, func(t *testing.T, c *bachata.Center, q *stuckQueue) {
 		connect(t, c, "stuck")
 		var peers []*peer
 		for i := range 300 {

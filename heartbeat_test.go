@@ -59,7 +59,7 @@ func readControl(r io.Reader) (ws.OpCode, string, error) {
 	return header.OpCode, string(payload), err
 }
 
-// A client whose other end is gone is found within 40 s (security.md, line 12).
+// A client whose other end is gone is found within 40 s.
 func TestHalfOpen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

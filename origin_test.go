@@ -8,7 +8,7 @@ import (
 	"github.com/bachata-go/bachata"
 )
 
-// security.md, line 1.
+// Pages of other origins are refused with 403, whatever theirs looks like, unless they are listed.
 func TestOrigin(t *testing.T) {
 	t.Parallel()
 	anywhere := func(h *bachata.Handler) { h.Origins = []string{"*"} }

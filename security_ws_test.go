@@ -14,7 +14,7 @@ import (
 	"github.com/bachata-go/bachata"
 )
 
-// security.md, line 9: unless it is asked for, there is no compression to be bombed with.
+// Unless it is asked for, there is no compression to be bombed with.
 func TestNoCompression(t *testing.T) {
 	t.Parallel()
 	url := serve(t, nil, nil)
@@ -23,11 +23,11 @@ func TestNoCompression(t *testing.T) {
 	if got := response.Header.Values("Sec-WebSocket-Extensions"); len(got) > 0 {
 		t.Errorf("agreed on %q, want no extension", got)
 	}
-	c.write(frame(fin|0x40|text, "\xaa\x56\x4a\x2c\x4a\x56\x52\x50\x4a\x54\xaa\x05\x00"))
+	c.write(frame(fin|rsv1|text, "\xaa\x56\x4a\x2c\x4a\x56\x52\x50\x4a\x54\xaa\x05\x00"))
 	c.expectClose(bachata.CloseProtocolError)
 }
 
-// security.md, line 9: the limit is exact, and a message of just that size passes.
+// The limit is exact, and a message of just that size passes.
 func TestMaxMessage(t *testing.T) {
 	t.Parallel()
 	const limit = 100_000

@@ -122,16 +122,8 @@ func (q *hookedQueue) Fetch(ctx context.Context, channel string, after bachata.C
 // What is taken off the queue while one socket goes and the next one comes is written to that one.
 func TestSimpleReconnectDuringAFetch(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		inner := memory.New(&memory.Options{Simple: true})
-		defer inner.Close()
-		q := &hookedQueue{Queue: inner}
-		c := bachata.NewCenter(q, nil)
-		defer synctest.Wait()
-		defer c.Close()
-		if err := c.AddRoute(bachata.Direct("direct")); err != nil {
-			t.Fatal(err)
-		}
+	hooked := func(inner bachata.Queue) *hookedQueue { return &hookedQueue{Queue: inner} }
+	bubbleIn(t, &memory.Options{Simple: true}, nil, hooked, func(t *testing.T, c *bachata.Center, q *hookedQueue) {
 		anna, old := connect(t, c, "anna"), connect(t, c, "bob")
 		var next *peer
 		hook := func() {

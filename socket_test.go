@@ -174,10 +174,18 @@ func bubble(t *testing.T, o *bachata.Options, test func(t *testing.T, c *bachata
 
 func bubbleOn(t *testing.T, qo *memory.Options, o *bachata.Options, test func(t *testing.T, c *bachata.Center, q *faultyQueue)) {
 	t.Helper()
+	bubbleIn(t, qo, o, func(inner bachata.Queue) *faultyQueue { return &faultyQueue{Queue: inner} }, test)
+}
+
+// bubbleIn is bubbleOn for a queue that is wrapped in something else.
+func bubbleIn[Q bachata.Queue](t *testing.T, qo *memory.Options, o *bachata.Options, wrap func(inner bachata.Queue) Q,
+	test func(t *testing.T, c *bachata.Center, q Q),
+) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		inner := memory.New(qo)
 		defer inner.Close()
-		q := &faultyQueue{Queue: inner}
+		q := wrap(inner)
 		c := bachata.NewCenter(q, o)
 		defer synctest.Wait()
 		defer c.Close()

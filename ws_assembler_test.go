@@ -35,11 +35,17 @@ func (s *sink) Write(b []byte) (int, error) {
 func (s *sink) SetWriteDeadline(time.Time) error { return nil }
 func (s *sink) Close() error                     { return nil }
 
+// limitedHandler returns a handler that takes messages of limit bytes.
+func limitedHandler(limit int) *Handler {
+	h := &Handler{maxMessage: limit, MaxPending: 1 << 20}
+	h.setTimeouts()
+	return h
+}
+
 // feed hands input to a connection in pieces, and returns what its session got and what the client was sent. With deflate,
 // compression was agreed on.
-func feed(input []byte, piece int, deflate bool) (got []string, written string) {
-	h := &Handler{maxMessage: 300, MaxPending: 1 << 20}
-	h.setTimeouts()
+func feed(limit int, input []byte, piece int, deflate bool) (got []string, written string) {
+	h := limitedHandler(limit)
 	var r notingReceiver
 	var s sink
 	c := newConn(h, &s)
@@ -86,8 +92,8 @@ func FuzzFrames(f *testing.F) {
 		f.Add(in, uint8(5), false)
 	}
 	f.Fuzz(func(t *testing.T, input []byte, piece uint8, deflate bool) {
-		got, written := feed(input, max(1, len(input)), deflate)
-		again, writtenAgain := feed(input, max(1, int(piece)), deflate)
+		got, written := feed(300, input, max(1, len(input)), deflate)
+		again, writtenAgain := feed(300, input, max(1, int(piece)), deflate)
 		if !slices.Equal(got, again) || written != writtenAgain {
 			t.Errorf("at once: %q, answered %q; in pieces of %d: %q, answered %q", got, written, piece, again, writtenAgain)
 		}

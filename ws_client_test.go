@@ -19,6 +19,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/bachata-go/bachata"
+	"github.com/bachata-go/bachata/memory"
 )
 
 const patience = time.Minute // from the dial on; after it a test has failed
@@ -75,6 +76,19 @@ func newHandler(t *testing.T, o *bachata.Options, change func(h *bachata.Handler
 	return h
 }
 
+// storingCenter returns a center that keeps direct messages in memory. It is closed with the test.
+func storingCenter(t testing.TB) *bachata.Center {
+	t.Helper()
+	queue := memory.New(nil)
+	t.Cleanup(func() { _ = queue.Close() })
+	center := bachata.NewCenter(queue, nil)
+	t.Cleanup(func() { _ = center.Close() })
+	if err := center.AddRoute(bachata.Direct()); err != nil {
+		t.Fatal(err)
+	}
+	return center
+}
+
 // serve serves newHandler on a port of its own and returns its ws: address.
 func serve(t *testing.T, o *bachata.Options, change func(h *bachata.Handler)) string {
 	t.Helper()
@@ -93,23 +107,19 @@ var drivers = map[string]server{
 		return listen(t, h)
 	},
 	"wrapped": func(t *testing.T, o *bachata.Options, change func(h *bachata.Handler)) string {
-		server := httptest.NewUnstartedServer(newHandler(t, o, change))
-		server.Listener = wrappingListener{server.Listener}
-		server.Start()
-		t.Cleanup(server.Close)
-		return "ws" + strings.TrimPrefix(server.URL, "http") + "/?channel=anna"
+		return listenAs(t, newHandler(t, o, change), func(s *httptest.Server) {
+			s.Listener = wrappingListener{s.Listener}
+			s.Start()
+		})
 	},
 	"polled TLS": func(t *testing.T, o *bachata.Options, change func(h *bachata.Handler)) string {
-		server := httptest.NewUnstartedServer(newHandler(t, o, change))
-		server.Listener = bachata.NewListener(server.Listener, nil)
-		server.StartTLS()
-		t.Cleanup(server.Close)
-		return "wss" + strings.TrimPrefix(server.URL, "https") + "/?channel=anna"
+		return listenAs(t, newHandler(t, o, change), func(s *httptest.Server) {
+			s.Listener = bachata.NewListener(s.Listener, nil)
+			s.StartTLS()
+		})
 	},
 	"TLS": func(t *testing.T, o *bachata.Options, change func(h *bachata.Handler)) string {
-		server := httptest.NewTLSServer(newHandler(t, o, change))
-		t.Cleanup(server.Close)
-		return "wss" + strings.TrimPrefix(server.URL, "https") + "/?channel=anna"
+		return listenAs(t, newHandler(t, o, change), (*httptest.Server).StartTLS)
 	},
 }
 
@@ -138,7 +148,14 @@ func onEach(t *testing.T, o *bachata.Options, test func(t *testing.T, url string
 
 func listen(t *testing.T, h http.Handler) string {
 	t.Helper()
-	server := httptest.NewServer(h)
+	return listenAs(t, h, (*httptest.Server).Start)
+}
+
+// listenAs is listen for a server that start starts.
+func listenAs(t *testing.T, h http.Handler, start func(*httptest.Server)) string {
+	t.Helper()
+	server := httptest.NewUnstartedServer(h)
+	start(server)
 	t.Cleanup(server.Close)
 	return "ws" + strings.TrimPrefix(server.URL, "http") + "/?channel=anna"
 }

@@ -15,7 +15,12 @@ import (
 	"github.com/bachata-go/bachata"
 )
 
-const rsv1 = 0x40
+const (
+	rsv1      = 0x40
+	threshold = 100 // of the servers that compress here
+)
+
+func compress(h *bachata.Handler) { h.Compression = &bachata.Compression{Threshold: threshold} }
 
 // compressing runs test for each driver, with a server that compresses.
 func compressing(t *testing.T, o *bachata.Options, test func(t *testing.T, url string)) {
@@ -23,7 +28,7 @@ func compressing(t *testing.T, o *bachata.Options, test func(t *testing.T, url s
 	for name, serve := range drivers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, serve(t, o, func(h *bachata.Handler) { h.Compression = &bachata.Compression{Threshold: 100} }))
+			test(t, serve(t, o, compress))
 		})
 	}
 }
@@ -54,27 +59,30 @@ var squeezers = sync.Pool{New: func() any {
 }}
 
 // squeeze compresses a payload as a client that keeps no window.
-func squeeze(t *testing.T, payload string) string {
-	t.Helper()
-	var out bytes.Buffer
-	w := squeezers.Get().(*flate.Writer)
-	defer squeezers.Put(w)
-	w.Reset(&out)
-	_, _ = io.WriteString(w, payload)
-	_ = w.Flush()
-	return strings.TrimSuffix(out.String(), "\x00\x00\xff\xff")
+func squeeze(payload string) string {
+	return strings.TrimSuffix(compressed(payload, (*flate.Writer).Flush), "\x00\x00\xff\xff")
 }
 
 // finish compresses a payload into a stream with a final block.
-func finish(t *testing.T, payload string) string {
-	t.Helper()
+func finish(payload string) string { return compressed(payload, (*flate.Writer).Close) }
+
+func compressed(payload string, end func(*flate.Writer) error) string {
 	var out bytes.Buffer
 	w := squeezers.Get().(*flate.Writer)
 	defer squeezers.Put(w)
 	w.Reset(&out)
-	_, _ = io.WriteString(w, payload)
-	_ = w.Close()
+	_, _ = io.WriteString(w, payload) // into memory, as all of it
+	_ = end(w)
 	return out.String()
+}
+
+// textAs returns the next text, which has to be compressed, or not to be, as packed says.
+func (c *client) textAs(packed bool) string {
+	c.t.Helper()
+	if packed {
+		return c.inflated()
+	}
+	return c.text()
 }
 
 // inflated returns the next frame, a compressed text, as it was before.
@@ -102,16 +110,16 @@ func TestCompressedFrames(t *testing.T) {
 }
 
 func testCompressedFrames(t *testing.T, url string) {
-	packed := squeeze(t, note)
+	packed := squeeze(note)
 	id := strings.Repeat("long ", 40)
-	named := squeeze(t, strings.Replace(note, `"1"`, `"`+id+`"`, 1))
-	emoji := squeeze(t, strings.Replace(note, `"1"`, `"😀"`, 1))
-	big := squeeze(t, strings.Replace(note, "hi", strings.Repeat("x", 100_000-len(note)+2), 1))
-	bad := squeeze(t, strings.Replace(note, "hi", "\xff", 1))
+	named := squeeze(strings.Replace(note, `"1"`, `"`+id+`"`, 1))
+	emoji := squeeze(strings.Replace(note, `"1"`, `"😀"`, 1))
+	big := squeeze(strings.Replace(note, "hi", strings.Repeat("x", 100_000-len(note)+2), 1))
+	bad := squeeze(strings.Replace(note, "hi", "\xff", 1))
 	tests := []struct {
 		name string // begins with the section of RFC 7692
 		in   []byte
-		want string // the answer; more than 100 bytes come compressed
+		want string // the answer; from threshold on it comes compressed
 		code bachata.CloseCode
 	}{
 		{"6 text", frame(fin|rsv1|text, packed), accepted, 0},
@@ -123,10 +131,10 @@ func testCompressedFrames(t *testing.T, url string) {
 		{"6.1 empty fragments", join(frame(rsv1|text, ""), frame(continuation, packed), frame(fin|continuation, "")), accepted, 0},
 		{"6.1 ping between fragments", join(frame(rsv1|text, packed[:9]), frame(fin|pong, "p"), frame(fin|continuation, packed[9:])), accepted, 0},
 		{"6.1 a compressed message behind one that is not", join(texts(`{"type":1002}`), frame(fin|rsv1|text, packed)), accepted, 0},
-		{"6.2 one that is not behind a compressed one", join(frame(fin|rsv1|text, squeeze(t, `{"type":1002}`)), texts(note)), accepted, 0},
+		{"6.2 one that is not behind a compressed one", join(frame(fin|rsv1|text, squeeze(`{"type":1002}`)), texts(note)), accepted, 0},
 		{"6.2 character cut in two by compression", fragmented(rsv1|text, emoji, 1), `{"type":100,"data":"😀"}`, 0},
 		{"6.2 as large as may be", frame(fin|rsv1|text, big), accepted, 0},
-		{"7.2.3.4 final block", frame(fin|rsv1|text, finish(t, note)+"\x00"), accepted, 0},
+		{"7.2.3.4 final block", frame(fin|rsv1|text, finish(note)+"\x00"), accepted, 0},
 
 		{"6 bit of a ping", frame(fin|rsv1|ping, ""), "", bachata.CloseProtocolError},
 		{"6 bit of a close", frame(fin|rsv1|closing, ""), "", bachata.CloseProtocolError},
@@ -137,12 +145,12 @@ func testCompressedFrames(t *testing.T, url string) {
 		{"6 the bit of a reserved opcode", frame(fin|rsv1|0x3, ""), "", bachata.CloseProtocolError},
 		{"7.2.2 no DEFLATE at all", frame(fin|rsv1|text, note), "", bachata.CloseBadText},
 		{"7.2.3.2 window of an earlier message",
-			join(frame(fin|rsv1|text, squeeze(t, `{"type":1002}`)), frame(fin|rsv1|text, "\xf2\x00\x11\x00\x00")), "", bachata.CloseBadText},
+			join(frame(fin|rsv1|text, squeeze(`{"type":1002}`)), frame(fin|rsv1|text, "\xf2\x00\x11\x00\x00")), "", bachata.CloseBadText},
 		{"6.2 text that is not UTF-8", frame(fin|rsv1|text, bad), "", bachata.CloseBadText},
 		{"6.2 binary that is not UTF-8", frame(fin|rsv1|binaryOp, bad), "", bachata.CloseBadText},
-		{"8 too big", frame(fin|rsv1|text, squeeze(t, strings.Repeat("x", 100_001))), "", bachata.CloseTooBig},
-		{"8 bomb", frame(fin|rsv1|text, squeeze(t, strings.Repeat("x", 10<<20))), "", bachata.CloseTooBig},
-		{"8 bomb in fragments", fragmented(rsv1|text, squeeze(t, strings.Repeat("x", 10<<20)), 100), "", bachata.CloseTooBig},
+		{"8 too big", frame(fin|rsv1|text, squeeze(strings.Repeat("x", 100_001))), "", bachata.CloseTooBig},
+		{"8 bomb", frame(fin|rsv1|text, squeeze(strings.Repeat("x", 10<<20))), "", bachata.CloseTooBig},
+		{"8 bomb in fragments", fragmented(rsv1|text, squeeze(strings.Repeat("x", 10<<20)), 100), "", bachata.CloseTooBig},
 		{"8 too big before it is inflated", []byte{fin | rsv1 | text, 0x80 | 127, 0, 0, 0, 0, 0, 2, 0, 0}, "", bachata.CloseTooBig},
 	}
 	for _, test := range tests {
@@ -155,21 +163,18 @@ func testCompressedFrames(t *testing.T, url string) {
 				c.expectEnd()
 				return
 			}
-			got := ""
-			if len(test.want) < 100 {
-				got = c.text()
-			} else {
-				got = c.inflated()
-			}
-			if got != test.want {
+			if got := c.textAs(len(test.want) >= threshold); got != test.want {
 				t.Errorf("answered %s, want %s", got, test.want)
 			}
 		})
 	}
 }
 
-// fragmented cuts a payload into fragments of size bytes.
+// fragmented cuts a payload into fragments of size bytes; with zero it is in one frame.
 func fragmented(first byte, payload string, size int) []byte {
+	if size == 0 {
+		return frame(fin|first, payload)
+	}
 	var b []byte
 	for op := first; len(payload) > 0; op = continuation {
 		n := min(size, len(payload))
@@ -188,7 +193,7 @@ func TestCompressionIsNegotiated(t *testing.T) {
 	id := strings.Repeat("long ", 40)
 	long := strings.Replace(note, `"1"`, `"`+id+`"`, 1)
 	answer := `{"type":100,"data":"` + id + `"}`
-	on := serve(t, nil, func(h *bachata.Handler) { h.Compression = &bachata.Compression{Threshold: 100} })
+	on := serve(t, nil, compress)
 	off := serve(t, nil, nil)
 	for _, test := range []struct {
 		name, url, offer, want string
@@ -221,17 +226,11 @@ func TestCompressionIsNegotiated(t *testing.T) {
 			}
 			c.text() // the 1000
 			c.write(texts(long))
-			got := ""
-			if test.want != "" {
-				got = c.inflated()
-			} else {
-				got = c.text()
-			}
-			if got != answer {
+			if got := c.textAs(test.want != ""); got != answer {
 				t.Errorf("answered %s, want %s", got, answer)
 			}
 			if test.want == "" {
-				c.write(frame(fin|rsv1|text, squeeze(t, note)))
+				c.write(frame(fin|rsv1|text, squeeze(note)))
 				c.expectClose(bachata.CloseProtocolError)
 			}
 		})
@@ -254,20 +253,14 @@ func TestCompressedOrder(t *testing.T) {
 	var in []byte
 	id := func(i int) string { return strings.Repeat(fmt.Sprint(i, " "), 1+i%40) }
 	for i := range n {
-		in = append(in, frame(fin|rsv1|text, squeeze(t, strings.Replace(note, `"1"`, `"`+id(i)+`"`, 1)))...)
+		in = append(in, frame(fin|rsv1|text, squeeze(strings.Replace(note, `"1"`, `"`+id(i)+`"`, 1)))...)
 	}
 	compressing(t, nil, func(t *testing.T, url string) {
 		c := readyToInflate(t, url)
 		c.write(in)
 		for i := range n {
 			want := `{"type":100,"data":"` + id(i) + `"}`
-			got := ""
-			if len(want) < 100 {
-				got = c.text()
-			} else {
-				got = c.inflated()
-			}
-			if got != want {
+			if got := c.textAs(len(want) >= threshold); got != want {
 				t.Fatalf("answer %d is %s, want %s", i, got, want)
 			}
 		}

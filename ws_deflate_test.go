@@ -7,7 +7,6 @@ import (
 	"hash/maphash"
 	"math/rand/v2"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -112,27 +111,6 @@ func TestInflate(t *testing.T) {
 	}
 }
 
-// takeAll feeds input to a connection with permessage-deflate, and returns what its session got and what the client was
-// sent.
-func takeAll(limit int, input []byte) (got []string, written string) {
-	h := &Handler{maxMessage: limit, MaxPending: 1 << 20, Compression: &Compression{Threshold: 1}}
-	h.setTimeouts()
-	h.deflater.setUp(h.Compression)
-	var r notingReceiver
-	var s sink
-	c := newConn(h, &s)
-	c.session, c.compress = &r, true
-	for piece := range slices.Chunk(slices.Clone(input), inputSize) {
-		c.take(piece)
-	}
-	h.helpers.Wait()
-	c.mu.Lock()
-	c.close(nil)
-	c.mu.Unlock()
-	h.helpers.Wait()
-	return r.got, string(s.written)
-}
-
 // A bomb of 1000:1 is refused, and costs less memory than the limit: what it would be is measured, not made. Not
 // parallel: it measures what is allocated.
 func TestBombCostsNoMemory(t *testing.T) {
@@ -143,11 +121,11 @@ func TestBombCostsNoMemory(t *testing.T) {
 	} {
 		for _, fragments := range []int{1, 100} {
 			in := packedFrames(deflatedText(t, text, 9), fragments)
-			takeAll(limit, in) // fills the pools
+			feed(limit, in, inputSize, true) // fills the pools
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			for range bombs {
-				_, written := takeAll(limit, in)
+				_, written := feed(limit, in, inputSize, true)
 				if len(written) < 4 || string(written[2:4]) != "\x03\xf1" {
 					t.Fatalf("%s: the client was sent %q, want a close with 1009", name, written)
 				}
@@ -181,10 +159,8 @@ func TestManyInflatedMessages(t *testing.T) {
 	if len(one) > size/500 {
 		t.Fatalf("a message of %d bytes has %d compressed", size, len(one))
 	}
-	h := &Handler{maxMessage: size, MaxPending: 1 << 20}
-	h.setTimeouts()
 	var r mostWaiting
-	c := newConn(h, &sink{})
+	c := newConn(limitedHandler(size), &sink{})
 	c.session, c.compress = &r, true
 	c.take(bytes.Repeat(one, n))
 	if r.texts != n || r.bytes != n*size {

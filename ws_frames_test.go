@@ -13,8 +13,8 @@ import (
 
 func join(parts ...[]byte) []byte { return slices.Concat(parts...) }
 
-// What a client may send, and how it is answered (security.md, line 18: RFC 6455). The tables of the tests of ws_*.go name
-// the section that a row is from: 4 is in handler_test.go, 7 in ws_close_test.go, 8 in ws_utf8_test.go.
+// What a client may send, and how it is answered (RFC 6455). The tables of the tests of ws_*.go name the section that a row
+// is from: 4 is in handler_test.go, 7 in ws_close_test.go, 8 in ws_utf8_test.go.
 func TestFrames(t *testing.T) {
 	t.Parallel()
 	onEach(t, &bachata.Options{MaxMessage: 1000}, testFrames)

@@ -34,11 +34,7 @@ func testUTF8(t *testing.T, url string) {
 				t.Parallel()
 				c := ready(t, url)
 				message := `{"id":"` + s + `","type":"direct","dest":"bob"}`
-				if size == 0 {
-					c.write(texts(message))
-				} else {
-					c.write(fragmented(text, message, size))
-				}
+				c.write(fragmented(text, message, size))
 				if got, want := c.text(), `{"type":100,"data":"`+s+`"}`; got != want {
 					t.Errorf("answered %q, want %q", got, want)
 				}
@@ -88,11 +84,7 @@ func testUTF8(t *testing.T, url string) {
 			t.Run(fmt.Sprintf("8.1 %s in fragments of %d", name, size), func(t *testing.T) {
 				t.Parallel()
 				c := ready(t, url)
-				if size == 0 {
-					c.write(texts(message))
-				} else {
-					c.write(fragmented(text, message, size))
-				}
+				c.write(fragmented(text, message, size))
 				c.expectClose(bachata.CloseBadText)
 				c.expectEnd()
 			})
