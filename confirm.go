@@ -68,7 +68,7 @@ func (s *Session) pop(ctx context.Context, keys []Key) {
 			left++
 		}
 	}
-	if err == nil && s.retryDelay != 0 {
+	if err == nil && s.retryDelay != 0 { // calm is not written to
 		s.retryDelay = 0
 	}
 	kick := left > 0 && s.freedLocked()

@@ -106,7 +106,7 @@ func (s *Session) deliver() bool {
 		return false
 	}
 	s.mu.Lock()
-	if s.retryDelay != 0 {
+	if s.retryDelay != 0 { // calm is not written to
 		s.retryDelay = 0
 	}
 	if len(envelopes) == 0 && len(s.hints) == 0 {
@@ -289,7 +289,7 @@ func (s *Session) lookAround() {
 	c := s.center
 	s.mu.Lock()
 	due := s.recheck && s.stalled
-	if s.recheck {
+	if s.recheck { // calm is not written to
 		s.recheck = false
 	}
 	s.mu.Unlock()

@@ -160,20 +160,20 @@ var inflaters sync.Pool
 
 // inflater decompresses one message after the other.
 type inflater struct {
-	r interface {
-		io.Reader
-		flate.Resetter
-	}
+	r       resettable
 	in      compressedInput
 	scratch [inflateBatch]byte
 }
 
+// resettable is what flate.NewReader returns.
+type resettable interface {
+	io.Reader
+	flate.Resetter
+}
+
 func newInflater() *inflater {
 	p := new(inflater)
-	p.r = flate.NewReader(&p.in).(interface {
-		io.Reader
-		flate.Resetter
-	})
+	p.r = flate.NewReader(&p.in).(resettable)
 	return p
 }
 
