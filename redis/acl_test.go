@@ -98,25 +98,13 @@ func TestRights(t *testing.T) {
 func roundTrip(t *testing.T, a, b *redis.Queue, simple bool) {
 	t.Helper()
 	ctx := context.Background()
-	woken := make(chan struct{}, 1)
-	stop, err := b.Watch("bob", func(bachata.Wake) {
-		select {
-		case woken <- struct{}{}:
-		default:
-		}
-	})
+	woken, stop, err := watch(b, "bob")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer stop()
-	var items []bachata.Item
-	for i := range 3 {
-		item := message("bob", i)
-		if i == 2 {
-			item.Channels = []string{"bob", "carl", "dora"}
-		}
-		items = append(items, item)
-	}
+	items := messages("bob", 3)
+	items[2].Channels = []string{"bob", "carl", "dora"}
 	for _, part := range [][]bachata.Item{items[:1], items[1:], items} { // the last are known
 		if _, err := a.Put(ctx, part); err != nil {
 			t.Fatal(err)

@@ -22,7 +22,6 @@ import (
 // counts its receipts.
 type load struct {
 	t       testing.TB
-	nodes   []*redis.Queue
 	stopped atomic.Bool
 	senders sync.WaitGroup
 	readers sync.WaitGroup
@@ -48,11 +47,18 @@ func message(channel string, id int) bachata.Item {
 	}
 }
 
+// messages returns the first n for a channel.
+func messages(channel string, n int) []bachata.Item {
+	items := make([]bachata.Item, n)
+	for i := range items {
+		items[i] = message(channel, i)
+	}
+	return items
+}
+
 // startLoad starts traffic over the nodes: senders on one, receivers on the next.
 func startLoad(t testing.TB, nodes ...*redis.Queue) *load {
-	l := &load{
-		t: t, nodes: nodes, done: make(chan struct{}), accepted: map[string]int{}, got: map[string][]int{}, receipts: map[string]string{},
-	}
+	l := newLoad(t)
 	for i := range loadChannels {
 		channel := fmt.Sprint("load", i)
 		sender, receiver := nodes[i%len(nodes)], nodes[(i+1)%len(nodes)]
@@ -60,6 +66,12 @@ func startLoad(t testing.TB, nodes ...*redis.Queue) *load {
 		l.readers.Go(func() { l.read(receiver, channel, l.message) })
 		l.readers.Go(func() { l.read(sender, "of-"+channel, l.receipt) })
 	}
+	return l
+}
+
+// newLoad makes a load without traffic, which ends with the test.
+func newLoad(t testing.TB) *load {
+	l := &load{t: t, done: make(chan struct{}), accepted: map[string]int{}, got: map[string][]int{}, receipts: map[string]string{}}
 	t.Cleanup(l.end)
 	return l
 }
@@ -102,15 +114,21 @@ func (l *load) send(q *redis.Queue, channel string) {
 // pause holds a load up: it is no wait for anything.
 func pause(d time.Duration) { <-time.After(d) }
 
-// read pops what is in an inbox, woken by the queue.
-func (l *load) read(q *redis.Queue, channel string, note func(channel string, e bachata.Envelope)) {
-	wake := make(chan struct{}, 1)
-	stop, err := q.Watch(channel, func(bachata.Wake) {
+// watch watches a channel; what wakes it fills a place of one.
+func watch(q *redis.Queue, channel string) (woken chan struct{}, stop func(), err error) {
+	woken = make(chan struct{}, 1)
+	stop, err = q.Watch(channel, func(bachata.Wake) {
 		select {
-		case wake <- struct{}{}:
+		case woken <- struct{}{}:
 		default:
 		}
 	})
+	return woken, stop, err
+}
+
+// read pops what is in an inbox, woken by the queue.
+func (l *load) read(q *redis.Queue, channel string, note func(channel string, e bachata.Envelope)) {
+	wake, stop, err := watch(q, channel)
 	if err != nil {
 		l.problem("watch %s: %v", channel, err)
 		return

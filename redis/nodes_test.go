@@ -41,13 +41,9 @@ func runNode(address string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	wake := make(chan struct{}, 1)
-	if _, err := q.Watch(downChannel, func(bachata.Wake) {
-		select {
-		case wake <- struct{}{}:
-		default:
-		}
-	}); err != nil {
+	wake, _, err := watch(q, downChannel)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	go func() {
@@ -162,8 +158,7 @@ func TestNodeKilled(t *testing.T) {
 
 func killNode(t *testing.T, address string) {
 	q := openQueue(t, options(strings.Split(address, ",")...))
-	l := &load{t: t, done: make(chan struct{}), accepted: map[string]int{}, got: map[string][]int{}, receipts: map[string]string{}}
-	t.Cleanup(l.end)
+	l := newLoad(t)
 	l.senders.Go(func() { l.send(q, downChannel) })
 	l.readers.Go(func() { l.read(q, upChannel, l.message) })
 	l.readers.Go(func() { l.read(q, "of-"+downChannel, l.receipt) })

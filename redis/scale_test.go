@@ -246,11 +246,7 @@ func BenchmarkRandomPop(b *testing.B) {
 			o.InboxMessages = n
 			o.Timeout = 20 * time.Second
 			q := openQueue(b, o)
-			var items []bachata.Item
-			for i := range n {
-				items = append(items, message("bob", i))
-			}
-			if _, err := q.Put(ctx, items); err != nil {
+			if _, err := q.Put(ctx, messages("bob", n)); err != nil {
 				b.Fatal(err)
 			}
 			var keys []bachata.Key
@@ -304,11 +300,7 @@ func TestConfirmBackwards(t *testing.T) {
 	s := redistest.Start(t)
 	q := openQueue(t, options(s.Addr()))
 	ctx := context.Background()
-	var items []bachata.Item
-	for i := range n {
-		items = append(items, message("bob", i))
-	}
-	if _, err := q.Put(ctx, items); err != nil {
+	if _, err := q.Put(ctx, messages("bob", n)); err != nil {
 		t.Fatal(err)
 	}
 	s.Do("CONFIG", "RESETSTAT")

@@ -30,12 +30,8 @@ func TestTwoNodes(t *testing.T) {
 				nodes := []*redis.Queue{a, b}
 				ctx := context.Background()
 				const n = 50
-				var items []bachata.Item
-				for i := range n {
-					items = append(items, message("bob", i))
-				}
 				wakes := watchBoth(t, nodes)
-				if _, err := a.Put(ctx, items); err != nil {
+				if _, err := a.Put(ctx, messages("bob", n)); err != nil {
 					t.Fatal(err)
 				}
 				for _, woken := range wakes {
@@ -95,13 +91,7 @@ func watchBoth(t *testing.T, nodes []*redis.Queue) []chan struct{} {
 	ctx := context.Background()
 	var wakes []chan struct{}
 	for _, q := range nodes {
-		woken := make(chan struct{}, 1)
-		stop, err := q.Watch("bob", func(bachata.Wake) {
-			select {
-			case woken <- struct{}{}:
-			default:
-			}
-		})
+		woken, stop, err := watch(q, "bob")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,7 +26,6 @@ type server struct {
 	url    string // without a query
 	http   *http.Client
 	queue  *memory.Queue
-	center *bachata.Center
 	opened chan *bachata.Session
 	closed chan *bachata.Session
 }
@@ -83,12 +82,12 @@ func onEach(t *testing.T, o *bachata.Options, test func(t *testing.T, s *server,
 func serve(t *testing.T, driver string, o *bachata.Options) *server {
 	t.Helper()
 	s := &server{queue: memory.New(nil), opened: make(chan *bachata.Session, 1000), closed: make(chan *bachata.Session, 1000)}
-	s.center = bachata.NewCenter(s.queue, o)
-	if err := s.center.AddRoute(bachata.Direct()); err != nil {
+	center := bachata.NewCenter(s.queue, o)
+	if err := center.AddRoute(bachata.Direct()); err != nil {
 		t.Fatal(err)
 	}
 	h := &bachata.Handler{
-		Center: s.center,
+		Center: center,
 		Authenticate: func(r *http.Request) (bachata.Identity, error) {
 			return bachata.Identity{Channel: r.URL.Query().Get("channel")}, nil
 		},
@@ -99,7 +98,7 @@ func serve(t *testing.T, driver string, o *bachata.Options) *server {
 	listening := drivers[driver](h)
 	s.url, s.http = "ws"+strings.TrimPrefix(listening.URL, "http"), listening.Client()
 	t.Cleanup(func() {
-		if err := s.center.Close(); err != nil {
+		if err := center.Close(); err != nil {
 			t.Errorf("close center: %v", err)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -46,7 +46,7 @@ func Start(t testing.TB, args ...string) *Server {
 // newServer prepares a server that does not run yet.
 func newServer(t testing.TB, binary string, args ...string) *Server {
 	t.Helper()
-	s := &Server{t: t, dir: tempDir(t), port: freePort(t), args: args, binary: lookPath(t, binary)}
+	s := &Server{t: t, dir: tempDir(t), port: FreePort(t), args: args, binary: lookPath(t, binary)}
 	t.Cleanup(s.Kill)
 	return s
 }
@@ -71,13 +71,6 @@ func tempDir(t testing.TB) string {
 	return dir
 }
 
-// FreePort returns a port of 127.0.0.1 that nobody else of these tests has, whichever process they run in, until the
-// test ends.
-func FreePort(t testing.TB) int {
-	t.Helper()
-	return freePort(t)
-}
-
 // Three ranges of ports below those that the kernel gives to outgoing connections, of which one would sooner or later be
 // that of a server which is down: servers, the reservations of their ports, and a cluster's bus.
 const (
@@ -89,9 +82,10 @@ const (
 
 var lastPort atomic.Int64 // how many were asked for
 
-// freePort reserves a port by listening on another one as long as the test runs: the port itself must be free for the
-// server, also while that does not run.
-func freePort(t testing.TB) int {
+// FreePort returns a port of 127.0.0.1 that nobody else of these tests has, whichever process they run in, until the
+// test ends. It reserves it by listening on another one as long: the port itself must be free for the server, also while
+// that does not run.
+func FreePort(t testing.TB) int {
 	t.Helper()
 	for range ports {
 		port := firstPort + int((int64(os.Getpid())*37+lastPort.Add(1))%ports)
