@@ -157,27 +157,27 @@ func loadTokens(o *options) (*tokens, error) {
 	return nil, nil
 }
 
-func readKey(path string, parse func([]byte) (any, error)) (any, error) {
+func readKey[K any](path string, parse func([]byte) (K, error)) (key K, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		var pathErr *os.PathError
 		if errors.As(err, &pathErr) {
 			err = pathErr.Err
 		}
-		return nil, fmt.Errorf("can't be opened: %w", err)
+		return key, fmt.Errorf("can't be opened: %w", err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
 	if err != nil {
-		return nil, fmt.Errorf("can't be read: %w", err)
+		return key, fmt.Errorf("can't be read: %w", err)
 	}
 	if len(text) > maxKeyFile {
-		return nil, fmt.Errorf("is larger than a key: the limit is %s", formatSize(maxKeyFile))
+		return key, fmt.Errorf("is larger than a key: the limit is %s", formatSize(maxKeyFile))
 	}
 	return parse(text)
 }
 
-func parseSecret(text []byte) (any, error) {
+func parseSecret(text []byte) ([]byte, error) {
 	if block, _ := pem.Decode(text); block != nil {
 		// Anybody knows a public key: as a secret it would let anybody sign.
 		return nil, fmt.Errorf("holds a PEM block (%s): a secret is just bytes; a public key goes with --jwt-public-key-file", block.Type)

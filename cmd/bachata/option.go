@@ -51,7 +51,7 @@ const redisNote = "--queue redis://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]...
 // serveSections is the one list of options: parsing, help and tests are made from it.
 func serveSections() []section {
 	return []section{
-		{"Who may connect", "", []option{
+		{title: "Who may connect", options: []option{
 			{name: "listen", arg: "ADDRESS", def: "127.0.0.1:8000", set: setListen,
 				help: "Address and port to serve on. Port 0 takes any free one."},
 			{name: "open-channels", boolean: true, def: "on for loopback, unless tokens are asked for", set: setOpenChannels,
@@ -64,7 +64,7 @@ func serveSections() []section {
 			{name: "jwt-public-key-file", arg: "FILE", set: setFile(func(o *options) *string { return &o.jwtPublicKeyFile }),
 				help: "Ask for a token signed with the private half of this PEM key, by RS256 (RSA key) or EdDSA (Ed25519 key)."},
 		}},
-		{"Where messages are kept", "", []option{
+		{title: "Where messages are kept", options: []option{
 			{name: "queue", arg: "QUEUE", def: "disk:bachata-data", set: setQueue, redact: redactQueue,
 				help: "\"disk:DIR\" keeps messages in a folder, \"memory:\" until the server ends, \"redis://HOST:PORT\" on a Redis or Valkey that many servers may share (below)."},
 			{name: "simple", boolean: true, def: "off", set: yesOrNo(func(o *options) *bool { return &o.simple }),
@@ -78,17 +78,19 @@ func serveSections() []section {
 			{name: "inbox-age", arg: "DURATION", def: "30d", help: "How long a message waits for its receiver; then both sides are told.",
 				set: durationBetween(func(o *options) *time.Duration { return &o.inboxAge }, time.Minute, 3650*24*time.Hour)},
 		}},
-		{"Redis and Valkey", redisNote, []option{
-			{name: "redis-password", arg: "PASSWORD", variable: true, set: setRedisPassword, redact: func(string) string { return "***" },
+		{title: "Redis and Valkey", note: redisNote, options: []option{
+			{name: "redis-password", arg: "PASSWORD", variable: true, redact: redactAll,
+				set:  setPassword(func(o *options) *string { return &o.redisPassword }),
 				help: "The server's password. The URL may hold it too, but others on the machine can see a command line."},
 			{name: "redis-password-file", arg: "FILE", set: setFile(func(o *options) *string { return &o.redisPasswordFile }),
 				help: "Read the server's password from this file; a line end after it is left off."},
-			{name: "redis-sentinel-password", arg: "PASSWORD", variable: true, set: setSentinelPassword, redact: func(string) string { return "***" },
+			{name: "redis-sentinel-password", arg: "PASSWORD", variable: true, redact: redactAll,
+				set:  setPassword(func(o *options) *string { return &o.sentinelPassword }),
 				help: "The password of the Sentinels, if they have one of their own."},
 			{name: "redis-sentinel-password-file", arg: "FILE", set: setFile(func(o *options) *string { return &o.sentinelPasswordFile }),
 				help: "Read it from this file."},
 		}},
-		{"Limits of one connection", "", []option{
+		{title: "Limits of one connection", options: []option{
 			{name: "max-message", arg: "SIZE", def: "64KiB", help: "Largest message.",
 				set: sizeBetween(func(o *options) *int { return &o.maxMessage }, 1<<10, 16<<20)},
 			{name: "window-messages", arg: "N", def: "1000", help: "How many messages may be on their way to a client that has not confirmed them.",
@@ -100,7 +102,7 @@ func serveSections() []section {
 			{name: "portable", boolean: true, def: "off", set: yesOrNo(func(o *options) *bool { return &o.portable }),
 				help: "Wait for connections as on systems other than Linux: to find out whether the poller is to blame."},
 		}},
-		{"Logging", "", []option{
+		{title: "Logging", options: []option{
 			{name: "log", arg: "LEVEL[,FORMAT]", def: "info", set: setLog,
 				help: "debug, info, warn, error or off; text or json, as in info,json. Messages and tokens are never logged."},
 		}},

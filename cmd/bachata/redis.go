@@ -35,15 +35,14 @@ func redactQueue(text string) string {
 	return redis.RedactURL(text)
 }
 
-func setRedisPassword(o *options, text string) error {
-	o.redisPassword = text
-	return nil
+func setPassword(field func(*options) *string) func(*options, string) error {
+	return func(o *options, text string) error {
+		*field(o) = text
+		return nil
+	}
 }
 
-func setSentinelPassword(o *options, text string) error {
-	o.sentinelPassword = text
-	return nil
-}
+func redactAll(string) string { return "***" }
 
 // checkRedis finds passwords that have no use, or are given twice.
 func (o *options) checkRedis() error {
@@ -52,13 +51,13 @@ func (o *options) checkRedis() error {
 		r, _ = redis.ParseURL(o.queue.at, nil) // which setRedis could read
 	}
 	for _, p := range []struct {
-		option   string // the name of its variable; the file has -file behind it
-		variable string
-		inURL    string
-		useless  string
+		option    string // the name of its variable; the file has -file behind it
+		variable  string
+		inURL     string
+		sentinels bool // it is theirs
 	}{
-		{"redis-password", o.redisPassword, r.Password, ""},
-		{"redis-sentinel-password", o.sentinelPassword, r.SentinelPassword, "without sentinel=MASTER"},
+		{"redis-password", o.redisPassword, r.Password, false},
+		{"redis-sentinel-password", o.sentinelPassword, r.SentinelPassword, true},
 	} {
 		source := o.sources[p.option+"-file"]
 		switch {
@@ -66,8 +65,8 @@ func (o *options) checkRedis() error {
 			continue
 		case o.queue.kind != "redis":
 			return usagef("%s: the queue is %s, which has no password: leave it out, or name a Redis with --queue redis://HOST:PORT", source, o.queue)
-		case p.useless != "" && r.Sentinel == "":
-			return usagef("%s: %s is %s: leave the file out, or name the master in the URL", source, o.sources["queue"], p.useless)
+		case p.sentinels && r.Sentinel == "":
+			return usagef("%s: %s is without sentinel=MASTER: leave the file out, or name the master in the URL", source, o.sources["queue"])
 		case p.variable != "":
 			return usagef("%s and %s: give the password once", o.sources[p.option], source)
 		case p.inURL != "":
@@ -103,19 +102,17 @@ func redisOptions(o *options, common bachata.QueueOptions) (redis.Options, error
 		if f.file == "" {
 			continue
 		}
-		password, err := readKey(f.file, parsePassword)
-		if err != nil {
+		if *f.password, err = readKey(f.file, parsePassword); err != nil {
 			return r, &optionError{o.sources[f.option], f.file, err}
 		}
-		*f.password = password.(string)
 	}
 	return r, nil
 }
 
-func parsePassword(text []byte) (any, error) {
+func parsePassword(text []byte) (string, error) {
 	password := string(bytes.TrimRight(text, "\r\n"))
 	if password == "" {
-		return nil, errors.New("is empty: it should hold the password")
+		return "", errors.New("is empty: it should hold the password")
 	}
 	return password, nil
 }
