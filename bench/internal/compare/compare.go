@@ -5,6 +5,8 @@
 package compare
 
 import (
+	"cmp"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,7 +14,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/bachata-go/bachata/bench/internal/load"
@@ -21,9 +22,8 @@ import (
 
 // rig starts the servers.
 type rig struct {
-	dir string // for what they store, and for programs
-	mu  sync.Mutex
-	cf  string // the program of centrifuge, once it is built
+	dir  string // for what they store, and for programs
+	peer string // the program of centrifuge, once it is built
 }
 
 // newRig makes a folder below dir.
@@ -40,8 +40,9 @@ func newRig(dir string) (*rig, error) {
 
 func (r *rig) close() { _ = os.RemoveAll(r.dir) }
 
-// start runs a server; "memory@FILE" is that of another build of this program. Peers are programs of their own, built when they are first wanted, so that nothing of theirs
-// runs in any other process, and who measures only ours need not download them.
+// start runs a server; "memory@FILE" is that of another build of this program. Peers are programs of their own, built when
+// they are first wanted, so that nothing of theirs runs in any other process, and who measures only ours need not download
+// them.
 func (r *rig) start(c proc.Config) (*proc.Process, error) {
 	var program string
 	c.Role, program, _ = strings.Cut(c.Role, "@")
@@ -65,10 +66,8 @@ func (r *rig) start(c proc.Config) (*proc.Process, error) {
 }
 
 func (r *rig) centrifuge() (string, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.cf != "" {
-		return r.cf, nil
+	if r.peer != "" {
+		return r.peer, nil
 	}
 	_, file, _, _ := runtime.Caller(0)
 	program := filepath.Join(r.dir, "centrifuge")
@@ -77,7 +76,7 @@ func (r *rig) centrifuge() (string, error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build centrifuge: %w\n%s", err, out)
 	}
-	r.cf = program
+	r.peer = program
 	return program, nil
 }
 
@@ -89,18 +88,66 @@ func dialectOf(role string) *load.Dialect {
 	return load.Bachata
 }
 
+// setting is what most parts are told by flags.
+type setting struct {
+	flags    *flag.FlagSet
+	servers  []string
+	rounds   int
+	duration time.Duration // of one measurement
+	rig      *rig
+
+	list    *string
+	seconds *float64
+	dir     string
+}
+
+// newSetting makes the flags of a part, with the defaults of those that it has in common with others.
+func newSetting(part, servers, what string, rounds int) *setting {
+	s := &setting{flags: flag.NewFlagSet(part, flag.ContinueOnError), dir: "."}
+	s.list = s.flags.String("servers", servers, "servers to measure"+what)
+	s.flags.IntVar(&s.rounds, "rounds", rounds, "measurements of each, in turns")
+	return s
+}
+
+// timed adds the flags of a part that measures for a time, the disk queue too.
+func (s *setting) timed(seconds float64) {
+	s.seconds = s.flags.Float64("seconds", seconds, "seconds that each measurement takes")
+	s.flags.StringVar(&s.dir, "dir", ".", "where the disk queue is, for as long as this runs")
+}
+
+// parse reads the flags and makes the rig, which has to be closed.
+func (s *setting) parse(args []string) error {
+	if err := s.flags.Parse(args); err != nil {
+		return err
+	}
+	s.servers = strings.Split(*s.list, ",")
+	if s.seconds != nil {
+		s.duration = time.Duration(*s.seconds * float64(time.Second))
+	}
+	var err error
+	s.rig, err = newRig(s.dir)
+	return err
+}
+
+// inTurns measures each of names so many times, one after the other.
+func inTurns[T any](rounds int, names []string, measure func(name string) (T, error)) (map[string][]T, error) {
+	samples := map[string][]T{}
+	for range rounds {
+		for _, name := range names {
+			s, err := measure(name)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			samples[name] = append(samples[name], s)
+		}
+	}
+	return samples, nil
+}
+
 // median returns the middle one by what of says, and the least.
 func median[T any](all []T, of func(T) float64) (middle, least T) {
 	all = slices.Clone(all)
-	slices.SortFunc(all, func(a, b T) int {
-		switch x, y := of(a), of(b); {
-		case x < y:
-			return -1
-		case x > y:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(all, func(a, b T) int { return cmp.Compare(of(a), of(b)) })
 	return all[len(all)/2], all[0]
 }
 

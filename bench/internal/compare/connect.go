@@ -4,9 +4,7 @@ package compare
 
 import (
 	"errors"
-	"flag"
 	"fmt"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -19,37 +17,23 @@ import (
 // Connect measures the CPU of a connect: accept, handshake, and the first frame, beside net/http with a handler that
 // hijacks, writes a 101 and one frame. The sockets stay open while it is measured.
 func Connect(args []string) error {
-	flags := flag.NewFlagSet("connect", flag.ContinueOnError)
-	c := connect{}
-	flags.IntVar(&c.sockets, "sockets", 4000, "sockets that connect in one measurement")
-	flags.IntVar(&c.clients, "clients", 8, "clients that connect at the same time, each from an address of its own")
-	flags.IntVar(&c.rounds, "rounds", 3, "measurements of each, in turns")
-	servers := flags.String("servers", "http,memory,centrifuge", "servers to measure, net/http first")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	if _, err := proc.RaiseFiles(); err != nil {
-		return err
-	}
-	var err error
-	if c.rig, err = newRig("."); err != nil {
+	c := connect{setting: newSetting("connect", "http,memory,centrifuge", ", net/http first", 3)}
+	c.flags.IntVar(&c.sockets, "sockets", 4000, "sockets that connect in one measurement")
+	c.flags.IntVar(&c.clients, "clients", 8, "clients that connect at the same time, each from an address of its own")
+	if err := c.parse(args); err != nil {
 		return err
 	}
 	defer c.rig.close()
-	names := strings.Split(*servers, ",")
-	samples := map[string][]connectSample{}
-	for range c.rounds {
-		for _, name := range names {
-			s, err := c.measure(name)
-			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			samples[name] = append(samples[name], s)
-		}
+	if _, err := proc.RaiseFiles(); err != nil {
+		return err
+	}
+	samples, err := inTurns(c.rounds, c.servers, c.measure)
+	if err != nil {
+		return err
 	}
 	fmt.Printf("connect: %d sockets, %d at a time; median of %d (best)\n", c.sockets, c.clients, c.rounds)
 	var base, leastBase float64
-	for _, name := range names {
+	for _, name := range c.servers {
 		m, best := median(samples[name], func(s connectSample) float64 { return float64(s.cpu) })
 		if name == "http" {
 			base, leastBase = float64(m.cpu), float64(best.cpu)
@@ -68,8 +52,8 @@ func Connect(args []string) error {
 }
 
 type connect struct {
-	rig                      *rig
-	sockets, clients, rounds int
+	*setting
+	sockets, clients int
 }
 
 // connectSample is one measurement.

@@ -4,7 +4,6 @@ package compare
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"strings"
 	"time"
@@ -15,23 +14,13 @@ import (
 
 // Cycle measures what one message costs a server: a cycle is a message with its 100, its delivery, its 200 and its 300.
 func Cycle(args []string) error {
-	flags := flag.NewFlagSet("cycle", flag.ContinueOnError)
-	c := cycle{}
-	flags.IntVar(&c.pairs, "pairs", 50, "pairs of sender and receiver")
-	seconds := flags.Float64("seconds", 2, "seconds that each measurement takes")
-	flags.IntVar(&c.rounds, "rounds", 3, "measurements of each server, in turns")
-	servers := flags.String("servers", "floor,memory,disk,centrifuge", "servers to measure, the floor first")
-	outstanding := flags.String("outstanding", "1,32", "messages that each sender has on their way")
-	flags.BoolVar(&c.strace, "strace", false, "count all system calls of each, in a short pass under strace (which slows it down)")
-	flags.StringVar(&c.profile, "profile", "", "write CPU profiles to files that begin with this, in a pass of their own")
-	dir := flags.String("dir", ".", "where the disk queue is, for as long as this runs")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	c.d = time.Duration(*seconds * float64(time.Second))
-	c.servers = strings.Split(*servers, ",")
-	var err error
-	if c.rig, err = newRig(*dir); err != nil {
+	c := cycle{setting: newSetting("cycle", "floor,memory,disk,centrifuge", ", the floor first", 3)}
+	c.timed(2)
+	c.flags.IntVar(&c.pairs, "pairs", 50, "pairs of sender and receiver")
+	outstanding := c.flags.String("outstanding", "1,32", "messages that each sender has on their way")
+	c.flags.BoolVar(&c.strace, "strace", false, "count all system calls of each, in a short pass under strace (which slows it down)")
+	c.flags.StringVar(&c.profile, "profile", "", "write CPU profiles to files that begin with this, in a pass of their own")
+	if err := c.parse(args); err != nil {
 		return err
 	}
 	defer c.rig.close()
@@ -58,12 +47,10 @@ var (
 )
 
 type cycle struct {
-	rig           *rig
-	servers       []string
-	pairs, rounds int
-	d             time.Duration
-	strace        bool
-	profile       string
+	*setting
+	pairs   int
+	strace  bool
+	profile string
 }
 
 // cycleSample is one measurement; all but the rate are for a cycle.
@@ -74,15 +61,11 @@ type cycleSample struct {
 }
 
 func (c *cycle) compare(outstanding int) error {
-	samples := map[string][]cycleSample{}
-	for range c.rounds {
-		for _, server := range c.servers {
-			s, err := c.measure(server, outstanding, nil)
-			if err != nil {
-				return fmt.Errorf("%s: %w", server, err)
-			}
-			samples[server] = append(samples[server], s)
-		}
+	samples, err := inTurns(c.rounds, c.servers, func(server string) (cycleSample, error) {
+		return c.measure(server, outstanding, nil)
+	})
+	if err != nil {
+		return err
 	}
 	fmt.Printf("cycle: %d pairs, %d outstanding; median of %d (best)\n", c.pairs, outstanding, c.rounds)
 	var floor, leastFloor time.Duration
@@ -144,10 +127,10 @@ func (c *cycle) measure(server string, outstanding int, during func(p *proc.Proc
 	time.Sleep(20 * time.Millisecond) // what it does behind the last connection
 	r0, w0 := p.Calls()
 	begin()
-	time.Sleep(c.d / 4) // until it runs evenly
+	time.Sleep(c.duration / 4) // until it runs evenly
 	cpu0, n0, t0 := p.CPU(), l.Cycles.Load(), time.Now()
 	if during == nil {
-		time.Sleep(c.d)
+		time.Sleep(c.duration)
 	} else if err := during(p); err != nil {
 		return s, err
 	}
@@ -161,7 +144,7 @@ func (c *cycle) measure(server string, outstanding int, during func(p *proc.Proc
 		return s, err
 	}
 	if n == 0 {
-		return s, fmt.Errorf("no cycle in %v", c.d)
+		return s, fmt.Errorf("no cycle in %v", c.duration)
 	}
 	return cycleSample{
 		cpu:    cpu / time.Duration(n),

@@ -4,7 +4,6 @@ package compare
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"runtime"
 	"strings"
@@ -20,19 +19,10 @@ import (
 // answering a 200 for which the sender gets a 300, beside a floor that reads and writes those too. One message is on its
 // way at a time: the next is sent when all that belongs to the last has come.
 func Fanout(args []string) error {
-	flags := flag.NewFlagSet("fanout", flag.ContinueOnError)
-	f := fanout{}
-	sockets := flags.String("sockets", "1000,5000", "sockets that a message goes to")
-	seconds := flags.Float64("seconds", 1.5, "seconds that each measurement takes")
-	flags.IntVar(&f.rounds, "rounds", 3, "measurements of each, in turns")
-	servers := flags.String("servers", "simple,centrifuge,memory", "servers to measure: simple and centrifuge without receipts, the others with them")
-	dir := flags.String("dir", ".", "where the disk queue is, for as long as this runs")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	f.d = time.Duration(*seconds * float64(time.Second))
-	var err error
-	if f.rig, err = newRig(*dir); err != nil {
+	f := fanout{newSetting("fanout", "simple,centrifuge,memory", ": simple and centrifuge without receipts, the others with them", 3)}
+	f.timed(1.5)
+	sockets := f.flags.String("sockets", "1000,5000", "sockets that a message goes to")
+	if err := f.parse(args); err != nil {
 		return err
 	}
 	defer f.rig.close()
@@ -45,7 +35,7 @@ func Fanout(args []string) error {
 		}
 		for _, receipts := range []bool{false, true} {
 			var names []string
-			for name := range strings.SplitSeq(*servers, ",") {
+			for _, name := range f.servers {
 				if receipts != (strings.HasPrefix(name, "simple") || name == "centrifuge") {
 					names = append(names, name)
 				}
@@ -68,11 +58,7 @@ var fanoutBars = map[string]bar{
 	"disk":   {limit: 0.6, atLeast: true},
 }
 
-type fanout struct {
-	rig    *rig
-	rounds int
-	d      time.Duration
-}
+type fanout struct{ *setting }
 
 // fanoutSample is one measurement.
 type fanoutSample struct {
@@ -82,15 +68,11 @@ type fanoutSample struct {
 }
 
 func (f *fanout) compare(sockets int, receipts bool, names []string) error {
-	samples := map[string][]fanoutSample{}
-	for range f.rounds {
-		for _, name := range names {
-			s, err := f.measure(name, sockets, receipts)
-			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			samples[name] = append(samples[name], s)
-		}
+	samples, err := inTurns(f.rounds, names, func(name string) (fanoutSample, error) {
+		return f.measure(name, sockets, receipts)
+	})
+	if err != nil {
+		return err
 	}
 	with := "without receipts"
 	if receipts {
@@ -150,7 +132,7 @@ func (f *fanout) measure(server string, sockets int, receipts bool) (s fanoutSam
 	var cpu time.Duration
 	var cold, writes int64
 	start := time.Now()
-	warm, end := start.Add(f.d/5), start.Add(f.d/5+f.d)
+	warm, end := start.Add(f.duration/5), start.Add(f.duration/5+f.duration)
 	var began time.Time
 	for {
 		if accepted >= messages && deliveries >= messages*sockets && (!receipts || confirmed >= messages*sockets) {
@@ -175,7 +157,7 @@ func (f *fanout) measure(server string, sockets int, receipts bool) (s fanoutSam
 	_, w := p.Calls()
 	n := float64(int64(deliveries) - cold)
 	if n == 0 {
-		return s, fmt.Errorf("no message in %v", f.d)
+		return s, fmt.Errorf("no message in %v", f.duration)
 	}
 	return fanoutSample{
 		each:   float64(p.CPU()-cpu) / n,

@@ -33,7 +33,7 @@ func (c *cycle) calls(outstanding int) error {
 			if err := trace.Start(); err != nil {
 				return fmt.Errorf("run strace (Debian's package strace): %w", err)
 			}
-			time.Sleep(c.d)
+			time.Sleep(c.duration)
 			_ = trace.Process.Signal(syscall.SIGINT)
 			_ = trace.Wait() // it ends by the signal; whether it has worked is seen by its table
 			if _, err := os.Stat(file); err != nil {
@@ -48,7 +48,7 @@ func (c *cycle) calls(outstanding int) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("  %-10s under strace, calls a cycle:%s\n", server, callsIn(string(text), s.rate*c.d.Seconds()))
+		fmt.Printf("  %-10s under strace, calls a cycle:%s\n", server, callsIn(string(text), s.rate*c.duration.Seconds()))
 	}
 	return nil
 }
@@ -77,7 +77,7 @@ func callsIn(table string, cycles float64) string {
 	return b.String()
 }
 
-// profiles writes where the CPU goes in each of our servers.
+// profiles writes where the CPU goes in each server but the floor.
 func (c *cycle) profiles(outstanding int) error {
 	for _, server := range c.servers {
 		if server == "floor" {
@@ -85,7 +85,7 @@ func (c *cycle) profiles(outstanding int) error {
 		}
 		name := fmt.Sprintf("%s%s-%d.pprof", c.profile, server, outstanding)
 		_, err := c.measure(server, outstanding, func(p *proc.Process) error {
-			answer, err := http.Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", p.Address, max(1, int(c.d.Seconds()))))
+			answer, err := http.Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", p.Address, max(1, int(c.duration.Seconds()))))
 			if err != nil {
 				return err
 			}

@@ -4,13 +4,11 @@ package compare
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -23,45 +21,32 @@ import (
 // the rate at which each server is saturated, and at half of that, sending by the clock whatever comes back, how long
 // each cycle took from the moment at which its message was to be sent. The floor is measured at the same rate.
 func Latency(args []string) error {
-	flags := flag.NewFlagSet("latency", flag.ContinueOnError)
-	l := latency{}
-	flags.IntVar(&l.pairs, "pairs", 50, "pairs of sender and receiver")
-	flags.IntVar(&l.outstanding, "outstanding", 32, "messages that each sender has on their way to saturate a server")
-	seconds := flags.Float64("seconds", 1.5, "seconds that each measurement takes")
-	flags.IntVar(&l.rounds, "rounds", 5, "measurements of each, in turns")
-	servers := flags.String("servers", "memory,disk", "servers to measure")
-	flags.BoolVar(&l.single, "single", true, "one message at a time: p50 of send to 100")
-	flags.BoolVar(&l.open, "open", true, "open loop: p99 of send to 300")
-	dir := flags.String("dir", ".", "where the disk queue is, for as long as this runs")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	l.d = time.Duration(*seconds * float64(time.Second))
-	l.servers = strings.Split(*servers, ",")
-	var err error
-	if l.rig, err = newRig(*dir); err != nil {
+	l := latency{setting: newSetting("latency", "memory,disk", "", 5)}
+	l.timed(1.5)
+	l.flags.IntVar(&l.pairs, "pairs", 50, "pairs of sender and receiver")
+	l.flags.IntVar(&l.outstanding, "outstanding", 32, "messages that each sender has on their way to saturate a server")
+	single := l.flags.Bool("single", true, "one message at a time: p50 of send to 100")
+	open := l.flags.Bool("open", true, "open loop: p99 of send to 300")
+	if err := l.parse(args); err != nil {
 		return err
 	}
 	defer l.rig.close()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if l.single {
+	if *single {
 		if err := l.compareSingle(); err != nil {
 			return err
 		}
 	}
-	if l.open {
+	if *open {
 		return l.compareOpen()
 	}
 	return nil
 }
 
 type latency struct {
-	rig                        *rig
-	servers                    []string
-	pairs, outstanding, rounds int
-	single, open               bool
-	d                          time.Duration
+	*setting
+	pairs, outstanding int
 }
 
 // percentile returns the one of all, which it sorts, that so much of them are below.
@@ -74,28 +59,22 @@ func percentile(all []time.Duration, p float64) time.Duration {
 }
 
 func (l *latency) compareSingle() error {
+	const fdatasync = "fdatasync"
 	names := append([]string{"floor"}, l.servers...)
-	samples := map[string][]time.Duration{}
-	var syncs []time.Duration
-	for range l.rounds {
-		for _, name := range names {
-			p50, err := l.one(name)
-			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			samples[name] = append(samples[name], p50)
+	samples, err := inTurns(l.rounds, append(names, fdatasync), func(name string) (time.Duration, error) {
+		if name == fdatasync {
+			return l.sync()
 		}
-		p50, err := l.sync()
-		if err != nil {
-			return err
-		}
-		syncs = append(syncs, p50)
+		return l.one(name)
+	})
+	if err != nil {
+		return err
 	}
 	fmt.Printf("latency: one message at a time, p50 of send to 100; median of %d (best)\n", l.rounds)
 	self := func(d time.Duration) float64 { return float64(d) }
 	floor, leastFloor := median(samples["floor"], self)
-	fsync, leastSync := median(syncs, self)
-	fmt.Printf("  %-10s %7.1f us (%.1f)\n", "fdatasync", micros(fsync), micros(leastSync))
+	fsync, leastSync := median(samples[fdatasync], self)
+	fmt.Printf("  %-10s %7.1f us (%.1f)\n", fdatasync, micros(fsync), micros(leastSync))
 	for _, name := range names {
 		m, best := median(samples[name], self)
 		bound, what := floor, "floor"
@@ -147,9 +126,9 @@ func (l *latency) one(server string) (p50 time.Duration, err error) {
 		return 0, err
 	}
 	n, warm := 0, 0
-	for start := time.Now(); time.Since(start) < l.d/2; {
+	for start := time.Now(); time.Since(start) < l.duration/2; {
 		if done && len(took) == n {
-			if warm == 0 && time.Since(start) > l.d/8 {
+			if warm == 0 && time.Since(start) > l.duration/8 {
 				warm = n
 			}
 			n++
@@ -180,7 +159,7 @@ func (l *latency) sync() (time.Duration, error) {
 	record := make([]byte, 256)
 	var took []time.Duration
 	at := int64(0)
-	for start := time.Now(); time.Since(start) < l.d/4; at += int64(len(record)) {
+	for start := time.Now(); time.Since(start) < l.duration/4; at += int64(len(record)) {
 		record[0]++
 		if _, err := f.WriteAt(record, at%(4<<20)); err != nil {
 			return 0, err
@@ -215,18 +194,16 @@ func (l *latency) compareOpen() error {
 		rate := full / 2
 		fmt.Printf("latency: %d pairs, open loop at %.0f cycles/s, half of what saturates %s; send to 300, best of %d (median)\n",
 			l.pairs, rate, server, l.rounds)
-		samples := map[string][]openSample{}
-		for range l.rounds {
-			for _, name := range []string{"floor", server} {
-				var s openSample
-				if _, err := l.run(name, rate, &s); err != nil {
-					return fmt.Errorf("%s at %.0f/s: %w", name, rate, err)
-				}
-				samples[name] = append(samples[name], s)
-			}
+		names := []string{"floor", server}
+		samples, err := inTurns(l.rounds, names, func(name string) (s openSample, err error) {
+			_, err = l.run(name, rate, &s)
+			return s, err
+		})
+		if err != nil {
+			return fmt.Errorf("at %.0f/s: %w", rate, err)
 		}
 		var floor, leastFloor time.Duration
-		for _, name := range []string{"floor", server} {
+		for _, name := range names {
 			m, best := median(samples[name], func(s openSample) float64 { return float64(s.p99) })
 			p50, _ := median(samples[name], func(s openSample) float64 { return float64(s.p50) })
 			if name == "floor" {
@@ -302,8 +279,8 @@ func (l *latency) run(server string, rate float64, s *openSample) (got float64, 
 			}
 		}
 	}
-	warm = start.Add(l.d / 5)
-	end, give := warm.Add(l.d), warm.Add(l.d+5*time.Second)
+	warm = start.Add(l.duration / 5)
+	end, give := warm.Add(l.duration), warm.Add(l.duration+5*time.Second)
 	cold := 0 // what came back before
 	for {
 		now := time.Now()
@@ -334,5 +311,5 @@ func (l *latency) run(server string, rate float64, s *openSample) (got float64, 
 	if back == cold {
 		return 0, errors.New("nothing came back")
 	}
-	return float64(back-cold) / l.d.Seconds(), nil
+	return float64(back-cold) / l.duration.Seconds(), nil
 }

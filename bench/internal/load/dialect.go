@@ -13,7 +13,6 @@ import (
 // A Dialect is how clients of a server talk. What a server sends is split into messages first: they stand on lines of
 // their own where several come in one frame.
 type Dialect struct {
-	Path  string
 	Hello string // sent first, if not empty
 	// Message is what the sender from writes to dest.
 	Message func(from, dest string, n int) string
@@ -28,7 +27,6 @@ type Dialect struct {
 
 // Bachata is the wire of PROTOCOL.md.
 var Bachata = &Dialect{
-	Path:      "/messages",
 	Message:   func(_, dest string, n int) string { return wire.Message(dest, n) },
 	Confirm:   func(_ string, id string) string { return wire.Confirm(id) },
 	accepted:  []byte(`{"type":100,`),
@@ -42,7 +40,6 @@ var Bachata = &Dialect{
 // 200 has none, and which the server publishes to the sender's channel (that push is the 300). What a client sends at
 // once goes in one frame.
 var Centrifuge = &Dialect{
-	Path:  "/messages",
 	Hello: `{"id":1,"connect":{}}`,
 	Message: func(_, dest string, n int) string {
 		return fmt.Sprintf(`{"id":%d,"publish":{"channel":"%s","data":%s}}`, n%(1<<30)+2, dest, wire.Message(dest, n))

@@ -50,8 +50,8 @@ func NewEngine(d *Dialect, handle func(c *Conn, k Kind, text []byte)) (*Engine, 
 	return e, err
 }
 
-// Source returns the loopback address from which client n connects: one address has ports for 28,000.
-func Source(n int) netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, byte(2 + n%8)}) }
+// source returns the loopback address from which client n connects: one address has ports for 28,000.
+func source(n int) netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, byte(2 + n%8)}) }
 
 // connect opens a blocking socket to a loopback address.
 func connect(addr string, from netip.Addr) (int, error) {
@@ -93,7 +93,7 @@ func again(call func() error) error {
 // shake writes the handshake and reads its answer up to the first whole frame. It returns what it has read behind the
 // answer, that frame included.
 func shake(fd int, d *Dialect, name string, buf []byte) ([]byte, error) {
-	if _, err := syscall.Write(fd, []byte(wire.Handshake(d.Path, name))); err != nil {
+	if _, err := syscall.Write(fd, []byte(wire.Handshake(name))); err != nil {
 		return nil, fmt.Errorf("shake hands: %w", err)
 	}
 	hello := d.Hello
@@ -122,7 +122,7 @@ func shake(fd int, d *Dialect, name string, buf []byte) ([]byte, error) {
 
 // Dial connects client n by that name.
 func (e *Engine) Dial(addr, name string, n int) (*Conn, error) {
-	fd, err := connect(addr, Source(n))
+	fd, err := connect(addr, source(n))
 	if err != nil {
 		return nil, err
 	}
@@ -261,7 +261,7 @@ func (e *Engine) Close() {
 
 // Dial connects once, as the part connect measures it: until the first frame is there. The socket stays open.
 func Dial(addr, name string, n int, d *Dialect, buf []byte) (fd int, err error) {
-	if fd, err = connect(addr, Source(n)); err != nil {
+	if fd, err = connect(addr, source(n)); err != nil {
 		return -1, err
 	}
 	_, err = shake(fd, d, name, buf)

@@ -86,12 +86,12 @@ func listenTLS(c proc.Config) error {
 }
 
 func listenOne(addr string, n int, config *tls.Config, pings *atomic.Int64, failed chan<- error) error {
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: Source(n).AsSlice()}, Timeout: time.Minute}
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: source(n).AsSlice()}, Timeout: time.Minute}
 	conn, err := tls.DialWithDialer(&dialer, "tcp", addr, config)
 	if err != nil {
 		return err
 	}
-	if _, err := conn.Write([]byte(wire.Handshake(Bachata.Path, wire.Name('i', n%10000)))); err != nil {
+	if _, err := conn.Write([]byte(wire.Handshake(wire.Name('i', n%10000)))); err != nil {
 		return err
 	}
 	r := bufio.NewReaderSize(conn, 512)

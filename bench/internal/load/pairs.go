@@ -47,7 +47,7 @@ func (l *Pairs) dial(addr, name, peer string) (*client, error) {
 		return nil, err
 	}
 	l.conns = append(l.conns, c)
-	if _, err := c.Write([]byte(wire.Handshake(l.Dialect.Path, name))); err != nil {
+	if _, err := c.Write([]byte(wire.Handshake(name))); err != nil {
 		return nil, err
 	}
 	r := bufio.NewReaderSize(c, 64<<10)

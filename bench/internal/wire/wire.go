@@ -113,9 +113,9 @@ func Next(data []byte) (opcode byte, payload, rest []byte, ok bool) {
 }
 
 // Handshake is the request of a client that wants to be channel name.
-func Handshake(path, name string) string {
-	return fmt.Sprintf("GET %s?channel=%s HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", path, name)
+func Handshake(name string) string {
+	return fmt.Sprintf("GET /messages?channel=%s HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", name)
 }
 
 // Switching is the answer to Handshake.
