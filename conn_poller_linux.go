@@ -128,12 +128,6 @@ func (p *poller) leave() {
 // serve has a goroutine of the pool read from c, which the caller has claimed.
 func (p *poller) serve(c *conn) { p.hands.serve(c) }
 
-// close gives the descriptors back.
-func (e *epoll) close() {
-	_ = syscall.Close(e.fd)
-	_ = syscall.Close(int(e.stop))
-}
-
 // open begins to wait for events. p.mu is held.
 func (p *poller) open(h *Handler) bool {
 	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
@@ -180,4 +174,10 @@ func (p *poller) resolve(e *epoll, events []syscall.EpollEvent, batch []ready) i
 		}
 	}
 	return n
+}
+
+// close gives the descriptors back.
+func (e *epoll) close() {
+	_ = syscall.Close(e.fd)
+	_ = syscall.Close(int(e.stop))
 }
