@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
+	"time"
 
 	"github.com/bachata-go/bachata"
 	"github.com/bachata-go/bachata/memory"
@@ -57,6 +59,32 @@ func ExampleHandler() {
 	// ws closed: 4403 not allowed
 	// request 3
 	// ws closed: 4401 not authenticated
+}
+
+// A server for many connections, and for people whose line is slow. With ServeTLS, or StartTLS here, connections of the
+// listener cost little more while they are idle than without TLS.
+func ExampleNewListener() {
+	queue := memory.New(nil)
+	defer queue.Close()
+	center := bachata.NewCenter(queue, nil)
+	defer center.Close()
+	handler := &bachata.Handler{
+		Center: center,
+		Authenticate: func(r *http.Request) (bachata.Identity, error) {
+			return bachata.Identity{Channel: r.URL.Query().Get("channel")}, nil
+		},
+		Compression: new(bachata.Compression), // for clients that offer it
+	}
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.ReadHeaderTimeout = 10 * time.Second
+	server.Config.MaxHeaderBytes = 16 << 10
+	server.Listener = bachata.NewListener(server.Listener, slog.Default())
+	server.Start()
+	defer server.Close()
+
+	printFirst(server, "/?channel=anna")
+	// Output:
+	// {"type":1000,"dedupe":3600000,"max":65536,"from":"anna"}
 }
 
 // counted is some middleware.
