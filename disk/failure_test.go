@@ -93,12 +93,7 @@ func TestFullDiskIsRead(t *testing.T) {
 		Now: func() time.Time { return time.UnixMilli(now.Load()) }, InboxAge: time.Hour, SweepEvery: -1,
 	})
 	ctx := context.Background()
-	accepted := 0
-	for ; accepted < 1000; accepted++ {
-		if _, err := q.Put(ctx, []bachata.Item{failureItem(accepted)}); err != nil {
-			break
-		}
-	}
+	accepted := fillUp(t, q)
 	// Confirmations use up what is kept for them: first by long names, then by short ones.
 	popped := 0
 	for _, size := range []int{8 << 10, 512, 32, 1} {

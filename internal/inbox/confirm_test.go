@@ -3,6 +3,7 @@ package inbox_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/bachata-go/bachata"
@@ -57,17 +58,11 @@ func TestPopFromALargeInbox(t *testing.T) {
 	var ids []string // in the order of the inbox
 	pop := func(id string) {
 		t.Helper()
-		at := -1
-		for i := range ids {
-			if ids[i] == id {
-				at = i
-				break
-			}
-		}
+		at := slices.Index(ids, id)
 		var want uint64
 		if at >= 0 {
 			want = h.fetch("bob")[at].Seq
-			ids = append(ids[:at:at], ids[at+1:]...)
+			ids = slices.Delete(ids, at, at+1)
 		}
 		popped := make([]bachata.Popped, 1)
 		h.book.DecidePop("bob", "bob", []bachata.Key{{ID: id}}, h.now, ^uint64(0), &h.ops, popped)
@@ -86,7 +81,7 @@ func TestPopFromALargeInbox(t *testing.T) {
 		case rng.IntN(4) == 0 && len(ids) > 0: // from anywhere, by its place
 			at := rng.IntN(len(ids))
 			h.pop("bob", bachata.Key{Cursor: bachata.Cursor(h.fetch("bob")[at].Seq)})
-			ids = append(ids[:at:at], ids[at+1:]...)
+			ids = slices.Delete(ids, at, at+1)
 		default:
 			pop(id)
 		}
