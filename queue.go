@@ -225,9 +225,28 @@ type Popped struct {
 type Wake struct {
 	Prev      Cursor
 	Envelopes []Envelope
-	// Cause is the context that was given to the Put or PopDelivered that this comes of, if that call itself calls wake
-	// before it returns; else nil. The caller may know by it what it has to do afterwards.
+	// Cause is the context that was given to the Put, PopDelivered or Wait that this comes of, if that call itself calls
+	// wake before it returns; else nil. The caller may know by it what it has to do afterwards.
 	Cause context.Context
+}
+
+// A Batcher is a Queue that need not be waited for after each call. Optional: without it, who serves many connections
+// waits for each, or has a goroutine for each.
+type Batcher interface {
+	// Batch returns an empty batch.
+	Batch() Batch
+}
+
+// A Batch is calls of Put and PopDelivered that are waited for together: they do what those of the Queue do, but what
+// they return holds only once Wait has returned nil, and nobody is woken before. They may leave it to Wait to begin to
+// make it safe, so that a batch is waited for without delay. It is used by one goroutine at a time, and empty again after
+// Wait.
+type Batch interface {
+	Put(ctx context.Context, items []Item) ([]PutResult, error)
+	PopDelivered(ctx context.Context, channel, by string, keys []Key) ([]Popped, error)
+	// Wait returns once what the calls have done is as safe as Info().Level says. An error means that none of it is
+	// known to be safe. ctx is the Cause of the wake-ups that it makes.
+	Wait(ctx context.Context) error
 }
 
 // A Watcher is woken when a channel may hold something new. It must not block.

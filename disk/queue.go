@@ -65,6 +65,7 @@ type Queue struct {
 var (
 	_ bachata.Queue      = (*Queue)(nil)
 	_ bachata.AllWatcher = (*Queue)(nil)
+	_ bachata.Batcher    = (*Queue)(nil)
 )
 
 // Open opens the queue in dir, which is made if it isn't there; nil stands for the zero Options. It reads the whole
@@ -155,6 +156,10 @@ func (q *Queue) WatchAll(find func(channel string) bachata.Watcher) (stop func()
 func (q *Queue) PopDelivered(ctx context.Context, channel, by string, keys []bachata.Key) ([]bachata.Popped, error) {
 	return q.engine.PopDelivered(ctx, channel, by, keys)
 }
+
+// Batch is bachata.Batcher's. What is put is written when the batch is waited for: what several have put by then
+// shares one write and one sync.
+func (q *Queue) Batch() bachata.Batch { return q.engine.Batch() }
 
 // CheckDelivered is bachata.Queue's.
 func (q *Queue) CheckDelivered(ctx context.Context, channel string, key bachata.Key) (bool, error) {

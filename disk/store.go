@@ -80,10 +80,10 @@ func newStore(segmentBytes int64) *store {
 	return s
 }
 
-// Write appends the commit to the log.
+// Write appends the commit to the log, which is told by Flush or Wait to write it.
 func (s *store) Write(ops []inbox.Op, urgent bool) (inbox.Place[ref], error) {
 	s.buf = appendOps(s.buf[:0], ops)
-	pos, ticket, err := s.log.Append(s.buf, urgent)
+	pos, ticket, err := s.log.Collect(s.buf, urgent)
 	if err != nil {
 		return inbox.Place[ref]{}, storeError(err)
 	}
@@ -109,6 +109,9 @@ func (s *store) Write(ops []inbox.Op, urgent bool) (inbox.Place[ref], error) {
 	}
 	return place, nil
 }
+
+// Flush has what was appended written.
+func (s *store) Flush() { s.log.Flush() }
 
 // Ready reports whether the log would take n bytes at once.
 func (s *store) Ready(n int) bool { return s.log.Ready(n) }

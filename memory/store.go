@@ -45,6 +45,8 @@ func (store) Write(ops []inbox.Op, urgent bool) (inbox.Place[*stored], error) {
 	return p, nil
 }
 
+func (store) Flush() {}
+
 func (store) Ready(int) bool { return true }
 
 func (store) Room(context.Context, int) error { return nil }

@@ -31,6 +31,7 @@ const (
 	needCrash                     // Store.Crash
 	needFail                      // Store.Fail
 	needAtomic                    // Info().Atomic
+	needBatch                     // bachata.Batcher
 )
 
 // clause is one promise of the contract and the check of it.
@@ -50,6 +51,7 @@ func clauses() []clause {
 		orderClauses(), duplicateClauses(), resendClauses(), windowClauses(), receiptClauses(), popClauses(),
 		partialKeyClauses(), cursorClauses(), inboxLimitClauses(), dropClauses(), expiryClauses(), watchClauses(),
 		nameClauses(), payloadClauses(), lifecycleClauses(), durableClauses(), concurrentClauses(), simpleClauses(),
+		batchClauses(),
 	} {
 		all = append(all, of...)
 	}

@@ -100,6 +100,9 @@ func (x *fixture) unable(b Backend, n needs) string {
 	case n&needAtomic != 0 && !x.info.Atomic:
 		return "the queue is not atomic"
 	}
+	if _, ok := x.q.(bachata.Batcher); n&needBatch != 0 && !ok {
+		return "the queue has no batches"
+	}
 	return ""
 }
 

@@ -63,8 +63,19 @@ type Store struct {
 	Now func() time.Time
 }
 
-// Run holds the backend's queues to the contract: every clause in every mode that the backend has, then the model.
+// Run holds the backend's queues to the contract: every clause in every mode that the backend has, then the model; and, if
+// they are Batchers, all of it once more by way of batches.
 func Run(t *testing.T, b Backend) {
+	b.run(t)
+	if b, ok := b.batches(t); ok {
+		t.Run("batched", func(t *testing.T) {
+			b.parallel(t)
+			b.run(t)
+		})
+	}
+}
+
+func (b Backend) run(t *testing.T) {
 	for _, mode := range b.modes() {
 		t.Run(mode.String(), func(t *testing.T) {
 			b.parallel(t)

@@ -38,6 +38,7 @@ func (s *slowStore) Read(f *inbox.Found[int], e *bachata.Envelope) error {
 	return nil
 }
 
+func (s *slowStore) Flush()                          {}
 func (s *slowStore) Ready(int) bool                  { return true }
 func (s *slowStore) Room(context.Context, int) error { return nil }
 func (s *slowStore) Synced() uint64                  { return s.synced }

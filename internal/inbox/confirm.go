@@ -12,33 +12,34 @@ const popKeys = 256
 
 // PopDelivered is bachata.Queue's.
 func (e *Engine[R]) PopDelivered(ctx context.Context, channel, by string, keys []bachata.Key) ([]bachata.Popped, error) {
+	b := batch[R]{e: e}
+	popped, err := b.PopDelivered(ctx, channel, by, keys)
+	if b.ticket == 0 {
+		return popped, err
+	}
+	return popped, errors.Join(err, b.Wait(ctx))
+}
+
+// PopDelivered is bachata.Batch's.
+func (b *batch[R]) PopDelivered(ctx context.Context, channel, by string, keys []bachata.Key) ([]bachata.Popped, error) {
 	popped := make([]bachata.Popped, len(keys))
-	var (
-		ticket uint64 // 0: nothing was taken
-		woken  []string
-		failed error
-	)
+	var failed error
+	took := false
 	for done := 0; failed == nil; {
 		n := popPart(keys[done:])
 		var p pop
-		if p, failed = e.popKeys(ctx, channel, by, keys[done:done+n], popped[done:done+n]); p.ticket != 0 {
-			if ticket = p.ticket; woken == nil {
-				woken = p.woken
-			} else {
-				woken = append(woken, p.woken...)
-			}
+		if p, failed = b.e.popKeys(ctx, channel, by, keys[done:done+n], popped[done:done+n]); p.ticket != 0 {
+			took, b.ticket = true, p.ticket
+			b.news.woken = join(b.news.woken, p.woken)
 		}
 		if done += n; done == len(keys) {
 			break
 		}
 	}
-	if ticket == 0 {
-		if failed == nil {
-			failed = e.backend.Err()
-		}
-		return popped, failed
+	if !took && failed == nil {
+		failed = b.e.backend.Err()
 	}
-	return popped, errors.Join(failed, e.settle(ctx, ticket, news{woken: woken}))
+	return popped, failed
 }
 
 // popPart returns how many of keys are taken at once. A partial one is taken by itself: those before it come first.
@@ -100,7 +101,7 @@ func (e *Engine[R]) popSure(ctx context.Context, channel, by string, keys []bach
 		return pop{}, err
 	}
 	e.trim(now)
-	ticket, woken := e.leave()
+	ticket, woken := e.leaveLater()
 	return pop{ticket, woken}, nil
 }
 

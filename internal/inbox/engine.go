@@ -18,11 +18,14 @@ type Backend[R comparable] interface {
 	// Write hands the changes of one commit over, and returns where they are kept and the ticket of the commit. It
 	// is called under the engine's lock and does not wait until the commit is safe. Later tickets are larger.
 	Write(ops []Op, urgent bool) (Place[R], error)
+	// Flush has what was handed over made safe soon, whether anybody waits for it or not. It does not wait.
+	Flush()
 	// Ready reports whether a Write of about n bytes would not wait for the store. Only a Write makes that false.
 	Ready(n int) bool
 	// Room returns once Ready(n) is true, or the error of ctx. It is called without the engine's lock.
 	Room(ctx context.Context, n int) error
-	// Wait returns once the commit of ticket, and all before it, are as safe as the backend promises.
+	// Wait returns once the commit of ticket, and all before it, are as safe as the backend promises. It need not be
+	// begun before somebody waits or Flush is called.
 	Wait(ctx context.Context, ticket uint64) error
 	// Synced returns the last ticket for which Wait would not wait.
 	Synced() uint64
@@ -59,6 +62,7 @@ type Engine[R comparable] struct {
 	visible uint64   // entries up to this number are safe
 	closed  bool
 	unsaid  bool // that the window was shortened
+	written bool // something, that the backend was not told to flush
 
 	puts  sync.Pool // of *puts
 	finds sync.Pool // of *[]Found[R]
@@ -126,6 +130,15 @@ func (e *Engine[R]) With(do func(b *Book[R])) {
 
 // unlock gives the lock back, and tells what was to be told then: a logger may wait, or look at the queue.
 func (e *Engine[R]) unlock() {
+	if e.written {
+		e.written = false
+		e.backend.Flush()
+	}
+	e.unlockLater()
+}
+
+// unlockLater is unlock for who will wait for what was written.
+func (e *Engine[R]) unlockLater() {
 	unsaid := e.unsaid
 	e.unsaid = false
 	e.mu.Unlock()
@@ -138,6 +151,7 @@ func (e *Engine[R]) unlock() {
 
 // Note takes note of a commit that do, called by With, wrote by itself. The lock is held.
 func (e *Engine[R]) Note(ticket uint64) {
+	e.written = true
 	e.advance()
 	e.last = max(e.last, ticket)
 	if ticket <= e.backend.Synced() && len(e.pending) == 0 {
@@ -218,6 +232,14 @@ func (e *Engine[R]) leave() (ticket uint64, woken []string) {
 	ticket, woken = e.last, e.woken
 	e.woken = nil
 	e.unlock()
+	return ticket, woken
+}
+
+// leaveLater is leave for who will wait for the ticket.
+func (e *Engine[R]) leaveLater() (ticket uint64, woken []string) {
+	ticket, woken = e.last, e.woken
+	e.woken = nil
+	e.unlockLater()
 	return ticket, woken
 }
 

@@ -11,54 +11,22 @@ import (
 
 // Put is bachata.Queue's.
 func (e *Engine[R]) Put(ctx context.Context, items []bachata.Item) ([]bachata.PutResult, error) {
-	results := newResults(items)
-	kept := e.puts.Get().(*puts)
-	messages := kept.room(len(items))
-	for i := range items {
-		e.book.setMessage(messages[i], e.keyer, &items[i])
-	}
-	if err := e.enter(ctx); err != nil {
-		return results, err
-	}
-	now := e.now()
-	var failed error
-	wait := false
-	for i, m := range messages {
-		m.Time = now
-		if failed = e.ready(ctx, m.Size+commitBytes); failed == nil {
-			failed = e.put(ctx, m, items[i].Channels, now, results[i])
-		}
-		if failed != nil {
-			clear(results[i])
-			messages = messages[:i]
-			break
-		}
-		for _, status := range results[i] {
-			wait = wait || status != bachata.Full
-		}
-	}
-	ticket, woken := e.leave()
-	if failed != nil && len(messages) == 0 {
-		e.wakeUncaused(woken)
-		return results, failed
-	}
-	if !wait {
-		ticket = 0
-	}
-	if err := e.settle(ctx, ticket, news{messages, woken}); err != nil {
+	b := batch[R]{e: e}
+	results, err := b.Put(ctx, items)
+	if failed := b.Wait(ctx); err == nil && failed != nil {
 		for _, r := range results {
 			clear(r)
 		}
-		return results, err // and somebody may still be woken: kept is not used again
+		return results, failed
 	}
-	kept.release(&e.puts, len(items))
-	return results, nil
+	return results, err
 }
 
 // puts is room for the messages of one Put.
 type puts struct {
 	list     []*Message
 	messages []Message
+	used     int // of messages
 }
 
 // room returns n messages to set.
@@ -70,12 +38,13 @@ func (p *puts) room(n int) []*Message {
 			p.list = append(p.list, &p.messages[i])
 		}
 	}
+	p.used = n
 	return p.list[:n]
 }
 
-func (p *puts) release(pool *sync.Pool, n int) {
-	if len(p.messages) <= 256 {
-		clear(p.messages[:n])
+func (p *puts) release(pool *sync.Pool) {
+	if p != nil && len(p.messages) <= 256 {
+		clear(p.messages[:p.used])
 		pool.Put(p)
 	}
 }

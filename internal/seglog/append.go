@@ -12,6 +12,16 @@ import (
 // the next segment when that is still being prepared. urgent records may use the room that is kept for them when the
 // disk is full. Errors: ErrFull, ErrFailed, ErrClosed, ErrTooLarge.
 func (l *Log) Append(rec []byte, urgent bool) (Pos, Ticket, error) {
+	pos, t, err := l.Collect(rec, urgent)
+	if err == nil {
+		l.Flush()
+	}
+	return pos, t, err
+}
+
+// Collect is Append of a record that need not be written yet: it is when somebody waits for it or for a later one, when
+// Flush is called, or when there are many.
+func (l *Log) Collect(rec []byte, urgent bool) (Pos, Ticket, error) {
 	need := recordBytes(len(rec))
 	if need > l.maxBody() {
 		return Pos{}, 0, fmt.Errorf("append %d bytes: %w, %d is the limit", len(rec), ErrTooLarge, l.MaxRecord())
@@ -21,9 +31,7 @@ func (l *Log) Append(rec []byte, urgent bool) (Pos, Ticket, error) {
 	if err := l.place(need, urgent); err != nil {
 		return Pos{}, 0, err
 	}
-	pos := l.add(rec)
-	l.work.Signal()
-	return pos, Ticket(l.current.number), nil
+	return l.add(rec), Ticket(l.current.number), nil
 }
 
 // Ready reports whether an Append of n bytes, urgent or not, would come back at once: with a place, or with the error that
@@ -41,6 +49,9 @@ func (l *Log) Room(ctx context.Context, n int) error {
 	defer l.mu.Unlock()
 	if l.ready(n) {
 		return nil
+	}
+	if l.current != nil {
+		l.flush(l.current.number) // room may come of it
 	}
 	stop := context.AfterFunc(ctx, func() {
 		l.mu.Lock()
@@ -92,8 +103,25 @@ func (l *Log) AppendAll(recs [][]byte, urgent bool, pos []Pos) (Ticket, error) {
 			pos[i] = p
 		}
 	}
-	l.work.Signal()
+	l.flush(l.current.number)
 	return Ticket(l.current.number), nil
+}
+
+// Flush has what was appended so far written soon.
+func (l *Log) Flush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.current != nil {
+		l.flush(l.current.number)
+	}
+}
+
+// flush has the batch of the given number written, and all before it. l.mu is held.
+func (l *Log) flush(number uint64) {
+	if l.wanted.Load() < number {
+		l.wanted.Store(number)
+		l.work.Signal()
+	}
 }
 
 // Wait returns nil once what was appended under the ticket is safe. If ctx ends first its error is returned, and the
@@ -109,6 +137,11 @@ func (l *Log) Wait(ctx context.Context, t Ticket) error {
 			return nil
 		}
 		return fmt.Errorf("seglog: ticket %d was never given out", t)
+	}
+	if l.wanted.Load() < uint64(t) {
+		l.mu.Lock()
+		l.flush(uint64(t))
+		l.mu.Unlock()
 	}
 	if ctx.Done() == nil {
 		<-b.done
@@ -188,6 +221,7 @@ func (l *Log) enqueue() {
 	if l.current == nil {
 		return
 	}
+	l.work.Signal()
 	l.queue = append(l.queue, l.current)
 	l.waiting += int64(len(l.current.buf))
 	l.current = nil

@@ -84,9 +84,9 @@ func (l *Log) take() *batch {
 	}
 }
 
-// enqueueIfIdle ends the batch that is being collected if the writer has nothing else to write.
+// enqueueIfIdle ends the batch that is being collected if the writer has nothing else to write, and somebody wants it.
 func (l *Log) enqueueIfIdle() {
-	if len(l.queue) == 0 {
+	if len(l.queue) == 0 && l.current != nil && (l.closing || l.current.number <= l.wanted.Load()) {
 		l.queue = l.queue[:0]
 		l.enqueue()
 	}

@@ -65,6 +65,7 @@ type Log struct {
 
 	synced   atomic.Uint64 // number of the last batch that is safe
 	told     atomic.Uint64 // number of the last that OnSync was called for; never ahead of synced
+	wanted   atomic.Uint64 // number of the last batch that is to be written without being full; set under mu
 	headed   atomic.Uint32 // the last segment whose header is safe; those before it are sealed
 	ring     [ringSize]atomic.Pointer[batch]
 	segments atomic.Pointer[[]*segment] // oldest first, the active one last; replaced under mu

@@ -177,3 +177,50 @@ func TestBatchesAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// What is collected is written, as one batch, when somebody waits for it, or for a later record, or calls Flush.
+func TestCollect(t *testing.T) {
+	t.Parallel()
+	ways := map[string]func(ctx context.Context, l *seglog.Log, last seglog.Ticket) error{
+		"wait": func(ctx context.Context, l *seglog.Log, last seglog.Ticket) error { return l.Wait(ctx, last) },
+		"flush": func(_ context.Context, l *seglog.Log, _ seglog.Ticket) error {
+			l.Flush()
+			return nil
+		},
+		"append": func(_ context.Context, l *seglog.Log, _ seglog.Ticket) error {
+			_, _, err := l.Append([]byte("another"), false)
+			return err
+		},
+		"close": func(_ context.Context, l *seglog.Log, _ seglog.Ticket) error { return l.Close() },
+	}
+	for name, way := range ways {
+		synctest.Test(t, func(t *testing.T) {
+			o := options(vfs.NewMem())
+			syncs := 0
+			o.OnSync = func(seglog.Ticket) { syncs++ }
+			l, _ := open(t, o)
+			var last seglog.Ticket
+			for range 100 {
+				_, ticket, err := l.Collect([]byte("record"), false)
+				if err != nil {
+					t.Fatal(err)
+				}
+				last = ticket
+			}
+			synctest.Wait()
+			if syncs > 0 || l.Synced() >= last {
+				t.Errorf("%s: %d batches are synced before anybody wants them", name, syncs)
+			}
+			if err := way(t.Context(), l, last); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			synctest.Wait()
+			if syncs != 1 || l.Synced() < last {
+				t.Errorf("%s: %d batches are synced, up to %d, want one up to %d", name, syncs, l.Synced(), last)
+			}
+			if err := l.Close(); err != nil {
+				t.Errorf("%s: Close() = %v", name, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,88 @@
+package inbox
+
+import (
+	"context"
+
+	"github.com/bachata-go/bachata"
+)
+
+// batch is a bachata.Batch.
+type batch[R comparable] struct {
+	e      *Engine[R]
+	ticket uint64 // 0: there is nothing to wait for
+	news   news
+	puts   *puts // whose messages are in news
+	more   []*puts
+}
+
+// Batch is bachata.Batcher's.
+func (e *Engine[R]) Batch() bachata.Batch { return &batch[R]{e: e} }
+
+// Put is bachata.Batch's.
+func (b *batch[R]) Put(ctx context.Context, items []bachata.Item) ([]bachata.PutResult, error) {
+	e := b.e
+	results := newResults(items)
+	kept := e.puts.Get().(*puts)
+	messages := kept.room(len(items))
+	for i := range items {
+		e.book.setMessage(messages[i], e.keyer, &items[i])
+	}
+	if err := e.enter(ctx); err != nil {
+		return results, err
+	}
+	now := e.now()
+	var failed error
+	wait := false
+	for i, m := range messages {
+		m.Time = now
+		if failed = e.ready(ctx, m.Size+commitBytes); failed == nil {
+			failed = e.put(ctx, m, items[i].Channels, now, results[i])
+		}
+		if failed != nil {
+			clear(results[i])
+			messages = messages[:i]
+			break
+		}
+		for _, status := range results[i] {
+			wait = wait || status != bachata.Full
+		}
+	}
+	ticket, woken := e.leaveLater()
+	b.news.woken = join(b.news.woken, woken)
+	if failed != nil && len(messages) == 0 {
+		return results, failed
+	}
+	if wait {
+		b.ticket = ticket
+	}
+	b.news.messages = join(b.news.messages, messages)
+	if b.puts == nil {
+		b.puts = kept
+	} else {
+		b.more = append(b.more, kept)
+	}
+	return results, nil
+}
+
+// Wait is bachata.Batch's.
+func (b *batch[R]) Wait(ctx context.Context) error {
+	err := b.e.settle(ctx, b.ticket, b.news)
+	if err == nil { // else somebody may still be woken: their messages are not used again
+		b.puts.release(&b.e.puts)
+		for _, p := range b.more {
+			p.release(&b.e.puts)
+		}
+	}
+	b.ticket, b.news, b.puts = 0, news{}, nil
+	clear(b.more)
+	b.more = b.more[:0]
+	return err
+}
+
+// join returns a list of what is in both, which may be one of them.
+func join[T any](a, b []T) []T {
+	if len(a) == 0 {
+		return b[:len(b):len(b)]
+	}
+	return append(a, b...)
+}
