@@ -56,15 +56,22 @@ func (s *Session) pingIfDue() {
 // Pong tells the session that the answer to a ping came back: everything written before that ping has arrived. A pong
 // that answers no ping of the session's is ignored. It may block, and is called by the goroutine that calls Receive.
 func (s *Session) Pong(payload []byte) {
-	if !s.center.enter() {
+	keys := s.prove(payload)
+	if len(keys) == 0 {
 		return
 	}
-	defer s.center.leave()
+	if b := s.begin(nil, keys); b != nil {
+		b.end()
+	}
+}
+
+// prove does what Pong does but for popping: it returns what is to be popped.
+func (s *Session) prove(payload []byte) []Key {
 	counter, err := strconv.ParseUint(string(payload), 10, 64)
 	s.mu.Lock()
 	if err != nil || s.closed || !s.inFlight || counter != s.pingSent {
 		s.mu.Unlock()
-		return
+		return nil
 	}
 	s.inFlight = false
 	keys := make([]Key, 0, min(s.window.messages, barrierFrames))
@@ -75,8 +82,6 @@ func (s *Session) Pong(payload []byte) {
 		}
 	})
 	s.mu.Unlock()
-	if len(keys) > 0 {
-		s.pop(s.center.ctx, keys)
-	}
 	s.pingIfDue() // for what was written since
+	return keys
 }

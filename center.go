@@ -137,7 +137,7 @@ func NewCenter(q Queue, o *Options) *Center {
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.routes.Store(new([]Route))
 	c.registry.seed = c.seed
-	c.intakes.New = func() any { return &intake{cause: cause{Context: c.ctx, center: c}} }
+	c.intakes.New = c.newIntake
 	c.deliveries.New = func() any { return new(delivery) }
 	c.work.done = make(chan struct{})
 	if all, ok := q.(AllWatcher); ok {

@@ -2,6 +2,7 @@ package bachata
 
 import (
 	"context"
+	"errors"
 	"strings"
 )
 
@@ -33,15 +34,26 @@ func (s *Session) confirm(keys []Key, t *Transport) []Key {
 
 // pop takes what keys name off the inbox. What fails is kept and tried again.
 func (s *Session) pop(ctx context.Context, keys []Key) {
-	c := s.center
-	popped, err := c.queue.PopDelivered(ctx, s.channel, s.from, keys)
-	if err != nil {
-		c.logQueueError("pop", err)
-	}
+	popped, err := s.take(ctx, waited{s.center.queue}, keys)
+	s.confirmed(keys, popped, err)
+}
+
+// take has the queue take what keys name off the inbox. What it does not answer for has failed.
+func (s *Session) take(ctx context.Context, batch Batch, keys []Key) ([]Popped, error) {
+	popped, err := batch.PopDelivered(ctx, s.channel, s.from, keys)
 	if len(popped) != len(keys) {
-		s.keep(keys)
-		return
+		popped = make([]Popped, len(keys))
+		err = errors.Join(ErrUnavailable, err)
 	}
+	if err != nil {
+		s.center.logQueueError("pop", err)
+	}
+	return popped, err
+}
+
+// confirmed notes what became of keys.
+func (s *Session) confirmed(keys []Key, popped []Popped, err error) {
+	c := s.center
 	var failed []Key
 	var cursors []Cursor
 	alone := s.hub.alone()

@@ -19,10 +19,10 @@ var (
 	errShutdown     = errors.New("bachata: handler shut down")
 )
 
-// receiver is what a connection needs of a session. Receive is called by one goroutine at a time.
+// receiver is what a connection needs of a session.
 type receiver interface {
-	Receive(texts [][]byte)
-	Pong(payload []byte)
+	begin(texts [][]byte, proven []Key) *intake
+	prove(payload []byte) []Key
 	Detach()
 }
 

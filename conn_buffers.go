@@ -22,6 +22,7 @@ type input struct {
 type arrivals struct {
 	texts    [][]byte
 	inflated int       // bytes of texts that were compressed
+	proven   []Key     // what a pong says has arrived
 	control  []byte    // the frames that answer pings
 	parts    assembler // of a connection that had nothing incomplete before
 }

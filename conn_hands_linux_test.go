@@ -1,9 +1,13 @@
 package bachata
 
 import (
+	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,9 +22,10 @@ type blockingReceiver struct {
 	release chan bool
 }
 
-func (r *blockingReceiver) Receive(texts [][]byte) {
+func (r *blockingReceiver) begin(texts [][]byte, _ []Key) *intake {
 	r.entered <- true
 	<-r.release
+	return nil
 }
 
 // immediateQueue says of itself that it never waits.
@@ -184,4 +189,82 @@ func TestHeldWritesBecomeOverdue(t *testing.T) {
 	if _, err := io.ReadFull(client, make([]byte, len("..hello"))); err != nil {
 		t.Errorf("read what was written in a batch that does not end: %v", err)
 	}
+}
+
+// batchQueue takes everything, and what is put in a batch is safe at once.
+type batchQueue struct{ immediateQueue }
+
+func (batchQueue) Info() Info     { return Info{} }
+func (q batchQueue) Batch() Batch { return q }
+
+func (batchQueue) Wait(context.Context) error { return nil }
+
+func (batchQueue) Put(_ context.Context, items []Item) ([]PutResult, error) {
+	return slices.Repeat([]PutResult{{Stored}}, len(items)), nil
+}
+
+func (batchQueue) Fetch(context.Context, string, Cursor, Limit) ([]Envelope, error) { return nil, nil }
+
+// A worker that a hook holds up owes answers to those who came before in its batch, and has others to read from: both
+// are seen to meanwhile.
+func TestHeldUpWorkerOwes(t *testing.T) {
+	t.Parallel()
+	h := heartbeatHandler()
+	h.Center = NewCenter(batchQueue{}, nil)
+	t.Cleanup(func() { _ = h.Center.Close() })
+	if err := h.Center.AddRoute(Direct()); err != nil {
+		t.Fatal(err)
+	}
+	blocked := &blockingReceiver{entered: make(chan bool), release: make(chan bool)}
+	slow, slowClient := pollPair(t, h, blocked)
+	clients := []net.Conn{slowClient}
+	batch := []ready{{conn: slow, claimed: true}}
+	for i := range 4 {
+		c, client := pollPair(t, h, nil)
+		s, err := h.Center.Attach(c, Identity{Channel: fmt.Sprint("quick", i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.session = s
+		clients = append(clients, client)
+		batch = append(batch, ready{conn: c, claimed: true})
+	}
+	batch[0], batch[2] = batch[2], batch[0] // two before the slow one, and two behind it
+	h.poller.mu.Lock()
+	e := h.poller.epoll
+	h.poller.mu.Unlock()
+	w := e.monitor.add(true) // that is given its batch by hand
+	for _, r := range batch {
+		for !r.conn.claim() { // until nobody else reads from it
+			time.Sleep(time.Millisecond)
+		}
+	}
+	w.again = append(w.again, batch[4].conn)
+	copy(w.batch[:], batch[:4])
+	for i, client := range clients {
+		text := fmt.Sprintf(`{"id":"%d","type":"direct","dest":"bob"}`, i)
+		if _, err := client.Write(masked(ws.OpText, text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ended := make(chan bool)
+	go func() { ended <- w.handle(4) }()
+	<-blocked.entered
+	for i, client := range clients[1:] {
+		in := bufio.NewReader(client)
+		_ = client.SetReadDeadline(time.Now().Add(20 * time.Second))
+		for _, want := range []string{`{"type":1000`, fmt.Sprintf(`{"type":100,"data":"%d"}`, i+1)} {
+			if f, err := ws.ReadFrame(in); err != nil || !strings.HasPrefix(string(f.Payload), want) {
+				t.Errorf("while a hook blocked, client %d was sent %s, %v, want %s", i, f.Payload, err, want)
+			}
+		}
+	}
+	blocked.release <- true
+	if <-ended {
+		t.Error("the worker goes on, though others have taken its place")
+	}
+	for _, client := range clients {
+		client.Close()
+	}
+	<-doneOf(h)
 }

@@ -25,6 +25,7 @@ type monitor struct {
 
 	mu      sync.Mutex
 	workers []*pollWorker
+	spare   *pollWorker // one that has ended
 	timer   *time.Timer
 	batches uint64 // that had begun a tick ago
 }
@@ -33,10 +34,24 @@ func (m *monitor) init(e *epoll, always bool) {
 	m.e, m.always = e, always
 }
 
-func (m *monitor) add(w *pollWorker) {
+// add returns a worker that is to run.
+func (m *monitor) add(helper bool) *pollWorker {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	w := m.worker(helper)
 	m.workers = append(m.workers, w)
+	return w
+}
+
+// worker returns one that is not among the workers yet. m.mu is held.
+func (m *monitor) worker(helper bool) *pollWorker {
+	w := m.spare
+	if m.spare = nil; w == nil {
+		w = &pollWorker{e: m.e}
+	}
+	w.helper, w.last = helper, 0
+	w.at.Store(0)
+	return w
 }
 
 // remove is the last thing that a worker does. The last worker closes the epoll.
@@ -44,8 +59,9 @@ func (m *monitor) remove(w *pollWorker) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	i := slices.Index(m.workers, w)
-	if i < 0 {
-		return // it was retired
+	if i < 0 { // it was retired
+		m.spare = w
+		return
 	}
 	m.workers = slices.Delete(m.workers, i, i+1)
 	if len(m.workers) == 0 {
@@ -88,21 +104,33 @@ func (m *monitor) watch() {
 	}
 }
 
-// tick retires workers that have not gone on since the last one.
+// tick retires workers that have not gone on since the last one, and sees to what they leave.
 func (m *monitor) tick() {
-	rest, heldUp := m.look()
-	for range heldUp {
-		m.e.p.cork.close() // in place of the worker
-	}
-	for _, r := range rest {
-		if r.begin() {
-			m.e.p.serve(r.conn)
+	p := m.e.p
+	for _, l := range m.look() {
+		p.cork.close() // in place of the worker
+		for _, r := range l.rest {
+			if r.begin() {
+				p.serve(r.conn)
+			}
+		}
+		p.release(l.again)
+		if len(l.begun) > 0 {
+			go func() { p.release(p.answer(nil, l.begun)) }()
 		}
 	}
 }
 
-// look retires those workers, and returns the events that they have not begun with, and how many workers that were.
-func (m *monitor) look() (rest []ready, heldUp int) {
+// left is what a worker that a hook holds up leaves to others.
+type left struct {
+	rest  []ready // events that it has not begun with
+	begun []begun // what it would have answered
+	again []*conn // what it would have read from next
+}
+
+// look retires workers, and returns what those leave that are held up by a hook. One that waits for the queue does so to
+// the end.
+func (m *monitor) look() (list []left) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var batches uint64
@@ -110,11 +138,11 @@ func (m *monitor) look() (rest []ready, heldUp int) {
 		at := w.at.Load()
 		batches += at / batchOne
 		if at&lengthMask != 0 && at == w.last && w.at.CompareAndSwap(at, at|retired) {
-			rest = append(rest, w.rest(at)...)
-			clear(w.rest(at))
-			m.until.Store(time.Now().Add(poolTime).UnixNano())
-			heldUp++
-			next := &pollWorker{e: m.e, helper: w.helper}
+			if !answering(at) {
+				m.until.Store(time.Now().Add(poolTime).UnixNano())
+				list = append(list, w.leave(at))
+			}
+			next := m.worker(w.helper)
 			m.workers[i] = next
 			go next.run()
 			continue
@@ -124,12 +152,12 @@ func (m *monitor) look() (rest []ready, heldUp int) {
 	if batches == m.batches && !m.busy() {
 		m.runs.Store(false)
 		if !m.busy() || !m.runs.CompareAndSwap(false, true) {
-			return rest, heldUp
+			return list
 		}
 	}
 	m.batches = batches
 	m.timer.Reset(monitorTick)
-	return rest, heldUp
+	return list
 }
 
 // busy reports whether a worker handles something. m.mu is held.

@@ -14,15 +14,18 @@ import (
 // between goroutines. What an application's hooks and routes may do to that, the poller sees to:
 //
 //   - When there is more to do than one worker gets done, others help (monitor.help).
+//   - A queue that waits for a disk is waited for once, at the end of a batch of events (Batcher). If that takes long, the
+//     worker's place is another's meanwhile.
 //   - A worker that is held up by a hook loses the rest of its events, and its place, to others (monitor).
-//   - Where much is held up, or where the queue waits for a disk or a server, each connection is handled by a goroutine
+//   - Where much is held up, or where each call to the queue waits for a server, each connection is handled by a goroutine
 //     of a pool (hands).
 //
 // A connection is handled by one goroutine at a time (conn.claim). Events are edge-triggered: whoever handles one reads
 // until there is nothing more.
 type poller struct {
-	hands hands
-	cork  cork
+	hands   hands
+	cork    cork
+	batches bool // what a worker's batch puts and pops is waited for together; set when the first connection comes
 
 	mu    sync.Mutex
 	conns []*conn // by descriptor
@@ -146,7 +149,10 @@ func (p *poller) open(h *Handler) bool {
 	}
 	p.hands.open()
 	p.epoll, p.conns = e, nil
-	e.monitor.init(e, !h.Center.queue.Info().Immediate)
+	immediate := h.Center.queue.Info().Immediate
+	_, batches := h.Center.queue.(Batcher)
+	p.batches = batches && !immediate
+	e.monitor.init(e, !immediate && !batches)
 	e.start(false)
 	return true
 }
@@ -169,7 +175,7 @@ func (p *poller) resolve(e *epoll, events []syscall.EpollEvent, batch []ready) i
 	n := 0
 	for _, event := range events {
 		if c := p.conns[event.Fd]; event.Fd != e.stop && c != nil {
-			batch[n] = ready{c, event.Events}
+			batch[n] = ready{conn: c, events: event.Events}
 			n++
 		}
 	}

@@ -6,8 +6,15 @@ import (
 
 // take handles bytes of the client, which it changes: they are its own only until it returns.
 func (c *conn) take(b []byte) {
+	if in := c.begin(b); in != nil {
+		in.end()
+	}
+}
+
+// begin is take but for what has to wait for the queue: it returns what is still to be ended, nil if nothing is.
+func (c *conn) begin(b []byte) *intake {
 	if c.deaf {
-		return
+		return nil
 	}
 	bt := c.h.buffers.arrivals()
 	a := c.parts
@@ -38,20 +45,21 @@ func (c *conn) take(b []byte) {
 		case ws.OpPong:
 			c.pinged.Store(false)
 			if len(hp.payload) > 0 && c.session != nil {
-				c.deliver(bt) // first, for what comes before a pong was sent before it
-				c.session.Pong(hp.payload)
+				bt.proven = append(bt.proven, c.session.prove(hp.payload)...)
 			}
 		case ws.OpClose:
 			closing = &happening{code: hp.code}
 		}
 	}
-	// What came before a close or a fault is handled first, so that it is answered.
-	c.deliver(bt)
+	in := c.deliver(bt)
 	if closing == nil {
 		a.keep(b)
 		c.keep(a, bt)
 		c.h.buffers.putArrivals(bt)
-		return
+		return in
+	}
+	if in != nil {
+		in.end() // what came before a close or a fault is answered first
 	}
 
 	c.deaf, c.parts, bt.parts = true, nil, assembler{}
@@ -66,6 +74,7 @@ func (c *conn) take(b []byte) {
 		c.sendClose(closing.code, "")
 	}
 	c.settle()
+	return nil
 }
 
 // keep has the connection hold a, if there is something in it.
@@ -80,25 +89,31 @@ func (c *conn) keep(a *assembler, bt *arrivals) {
 	}
 }
 
-// takeInput handles what was read into a big pooled buffer, and gives that back.
+// takeInput is take for what was read into a big pooled buffer, which it gives back.
 func (c *conn) takeInput(in *input) {
-	if in.n > smallSize {
-		c.take(in.buf[:in.n])
-		c.h.buffers.putInput(in)
-		return
+	if b := c.beginInput(in); b != nil {
+		b.end()
 	}
-	// Handling may wait for a disk, with a thousand others: each then holds a small buffer, not a big one.
-	s := c.h.buffers.small()
-	n := copy(s[:], in.buf[:in.n])
-	c.h.buffers.putInput(in)
-	c.take(s[:n])
-	c.h.buffers.putSmall(s)
 }
 
-// deliver answers the pings and hands its texts to the session, in one call.
-func (c *conn) deliver(bt *arrivals) {
-	if len(bt.control) == 0 && len(bt.texts) == 0 {
-		return
+// beginInput is begin for that.
+func (c *conn) beginInput(in *input) *intake {
+	if in.n > smallSize {
+		defer c.h.buffers.putInput(in)
+		return c.begin(in.buf[:in.n])
+	}
+	// Handling may wait, with a thousand others: each then holds a small buffer, not a big one.
+	s := c.h.buffers.small()
+	defer c.h.buffers.putSmall(s)
+	n := copy(s[:], in.buf[:in.n])
+	c.h.buffers.putInput(in)
+	return c.begin(s[:n])
+}
+
+// deliver answers the pings and hands the texts, and what is proven, to the session, in one call.
+func (c *conn) deliver(bt *arrivals) (in *intake) {
+	if len(bt.control) == 0 && len(bt.texts) == 0 && len(bt.proven) == 0 {
+		return nil
 	}
 	c.mu.Lock()
 	closing := c.closeSent
@@ -106,9 +121,13 @@ func (c *conn) deliver(bt *arrivals) {
 		_ = c.send(bt.control)
 	}
 	c.mu.Unlock()
-	// Behind our close frame nothing could be answered: what comes then is not taken, and its sender sends it again.
-	if len(bt.texts) > 0 && c.session != nil && !closing {
-		c.session.Receive(bt.texts)
+	if closing {
+		// Behind our close frame nothing could be answered: what comes then is not taken, and its sender sends it again.
+		bt.texts = bt.texts[:0]
 	}
-	bt.texts, bt.control = bt.texts[:0], bt.control[:0]
+	if c.session != nil && len(bt.texts)+len(bt.proven) > 0 {
+		in = c.session.begin(bt.texts, bt.proven)
+	}
+	bt.texts, bt.proven, bt.control = bt.texts[:0], nil, bt.control[:0]
+	return in
 }

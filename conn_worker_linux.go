@@ -2,6 +2,8 @@ package bachata
 
 import (
 	"runtime"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"syscall"
 )
@@ -10,8 +12,16 @@ const batchEvents = 64 // that a worker takes at once
 
 // ready is a connection of which the epoll says something.
 type ready struct {
+	conn    *conn
+	events  uint32
+	claimed bool // by the worker, an answer ago: more came meanwhile
+}
+
+// begun is a connection whose input is handled but for waiting for the queue. It stays claimed until it's answered.
+type begun struct {
 	conn   *conn
-	events uint32
+	intake *intake
+	more   bool // there may be more to read
 }
 
 // pollWorker waits for events and handles them.
@@ -24,6 +34,10 @@ type pollWorker struct {
 	at   atomic.Uint64
 	last uint64 // what the monitor saw a tick ago
 
+	mu    sync.Mutex
+	begun []begun // of the batch; the monitor takes it from a worker that is held up
+
+	again  []*conn // claimed, for the next batch
 	batch  [batchEvents]ready
 	events [batchEvents]syscall.EpollEvent
 	input  input
@@ -38,33 +52,42 @@ const (
 	batchOne   = 1 << 32
 )
 
-func (e *epoll) start(helper bool) {
-	w := &pollWorker{e: e, helper: helper}
-	e.monitor.add(w)
-	go w.run()
-}
+func (e *epoll) start(helper bool) { go e.monitor.add(helper).run() }
 
 func (w *pollWorker) run() {
 	defer w.e.monitor.remove(w)
 	for {
-		n := epollNow(w.e.fd, w.events[:])
-		if n == 0 {
+		n := w.resume()
+		m := epollNow(w.e.fd, w.events[n:])
+		if n+m == 0 {
 			if w.helper {
 				return
 			}
 			runtime.Gosched() // what the last batch has woken would wait for this thread
-			n = epollWait(w.e.fd, w.events[:])
+			m = epollWait(w.e.fd, w.events[:])
 		}
 		if w.e.stopped.Load() {
 			return
 		}
-		if n == len(w.events) {
+		if n+m == len(w.events) {
 			w.e.monitor.help()
 		}
-		if n = w.e.p.resolve(w.e, w.events[:n], w.batch[:]); n > 0 && !w.handle(n) {
+		if n += w.e.p.resolve(w.e, w.events[n:n+m], w.batch[n:]); n > 0 && !w.handle(n) {
 			return
 		}
 	}
+}
+
+// resume puts the connections of which more came into the batch, and returns how many.
+func (w *pollWorker) resume() int {
+	n := min(len(w.again), batchEvents/2)
+	for i, c := range w.again[:n] {
+		w.batch[i] = ready{conn: c, claimed: true}
+	}
+	left := copy(w.again, w.again[n:])
+	clear(w.again[left:])
+	w.again = w.again[:left]
+	return n
 }
 
 // handle handles n events. It returns false if the worker was retired meanwhile.
@@ -80,8 +103,7 @@ func (w *pollWorker) handle(n int) bool {
 		return true
 	}
 	at := (w.at.Load() + batchOne) | uint64(n)<<begunBits
-	cork := &w.e.p.cork
-	cork.open()
+	w.e.p.cork.open()
 	w.at.Store(at)
 	m.watch()
 	for {
@@ -91,28 +113,102 @@ func (w *pollWorker) handle(n int) bool {
 			return false
 		}
 		if i == n {
-			if !w.at.CompareAndSwap(at, at&^(batchOne-1)) {
-				return false
-			}
-			cork.close()
-			return true
+			break
 		}
 		r := w.batch[i]
 		w.batch[i] = ready{}
-		if r.begin() {
-			r.conn.run(&w.input)
+		if !r.begin() {
+			continue
 		}
+		if b := r.conn.run(&w.input); b.intake != nil && !w.keep(b) {
+			w.e.p.release(w.e.p.answer(nil, []begun{b}))
+		}
+	}
+	// From here on nobody's hooks hold up the worker. If the queue takes its time, others take its place.
+	w.e.p.cork.close()
+	if len(w.begun) > 0 {
+		w.again = w.e.p.answer(w.again, w.begun)
+		w.begun = w.begun[:0]
+	}
+	if !w.at.CompareAndSwap(at, at&^(batchOne-1)) {
+		w.e.p.release(w.again)
+		w.again = nil
+		return false
+	}
+	return true
+}
+
+// keep notes what is to be answered at the end of the batch. It returns false if the worker was retired meanwhile.
+func (w *pollWorker) keep(b begun) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.at.Load()&retired != 0 {
+		return false
+	}
+	w.begun = append(w.begun, b)
+	return true
+}
+
+// answer waits until what list has put and popped is safe, and answers it. It appends to again the connections of which
+// more came meanwhile; they stay claimed.
+func (p *poller) answer(again []*conn, list []begun) []*conn {
+	for _, b := range list {
+		b.intake.settle()
+	}
+	p.cork.open()
+	defer p.cork.close()
+	for i, b := range list {
+		list[i] = begun{}
+		b.intake.answer()
+		if b.intake.posts() {
+			go func() { // for it may have to wait
+				b.intake.post()
+				b.intake.release()
+				if b.conn.goesOn(b.more) {
+					p.serve(b.conn)
+				}
+			}()
+			continue
+		}
+		b.intake.release()
+		if b.conn.goesOn(b.more) {
+			again = append(again, b.conn)
+		}
+	}
+	return again
+}
+
+// goesOn ends reading, unless there is more to read.
+func (c *conn) goesOn(more bool) bool { return more || c.ended.Load() || !c.idle() }
+
+// release has others read from connections that are claimed.
+func (p *poller) release(list []*conn) {
+	for _, c := range list {
+		p.serve(c)
 	}
 }
 
-// rest returns the events that a retired worker has not begun with.
-func (w *pollWorker) rest(at uint64) []ready {
+// answering reports whether a worker at that place has begun with all of its batch.
+func answering(at uint64) bool { return at&begunMask > at&lengthMask>>begunBits }
+
+// leave takes from a worker that was retired what it has not begun with, and what it has begun.
+func (w *pollWorker) leave(at uint64) left {
 	n := at & lengthMask >> begunBits
-	return w.batch[min(at&begunMask, n):n]
+	rest := w.batch[min(at&begunMask, n):n]
+	l := left{rest: slices.Clone(rest), again: w.again}
+	w.again = nil
+	clear(rest)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	l.begun, w.begun = w.begun, nil
+	return l
 }
 
 // begin takes the connection's events in, and reports whether it is the caller's to be read.
 func (r ready) begin() bool {
+	if r.claimed {
+		return true
+	}
 	if r.events&syscall.EPOLLOUT != 0 {
 		r.conn.writable()
 	}
@@ -126,40 +222,49 @@ func (r ready) begin() bool {
 const mostReads = 4
 
 // run reads and handles what comes, until nothing more is there. in is a worker's; without one, the goroutine is of the
-// pool.
-func (c *conn) run(in *input) {
+// pool. A worker does not wait for the queue: it is returned what is to be answered, and the connection stays claimed.
+func (c *conn) run(in *input) begun {
 	told := true
 	for reads := 1; ; reads++ {
-		more, err := c.readOnce(in, told)
+		b, err := c.readOnce(in, told)
 		told = false
 		switch {
 		case err == errPaused:
-			return
-		case err == syscall.EAGAIN || err == nil && !more && !c.ended.Load():
+			return begun{}
+		case err == syscall.EAGAIN || err == nil && !b.more && b.intake == nil && !c.ended.Load():
 			// Less came than there was room for: what comes now makes a new event.
 			if c.idle() {
-				return
+				return begun{}
 			}
 			told = true
 		case err != nil:
 			c.gone(err)
-			return
+			return begun{}
+		case b.intake != nil:
+			if in != nil && c.h.poller.batches {
+				return b
+			}
+			b.intake.end()
+			if !c.goesOn(b.more) {
+				return begun{}
+			}
+			told = true
 		}
 		if in != nil && reads == mostReads {
 			c.h.poller.serve(c)
-			return
+			return begun{}
 		}
 	}
 }
 
-// readOnce reads once and handles what came; more says that there may be more. told
-// says that there was an event since it was called last.
-func (c *conn) readOnce(in *input, told bool) (more bool, err error) {
+// readOnce reads once and begins with what came. told says that there was an event since it was called last.
+func (c *conn) readOnce(in *input, told bool) (begun, error) {
 	own := in != nil
 	if !own {
 		in = c.h.buffers.input()
 	}
 	c.mu.Lock()
+	var err error
 	switch {
 	case c.closed:
 		err = errSocketClosed
@@ -175,15 +280,15 @@ func (c *conn) readOnce(in *input, told bool) (more bool, err error) {
 		if !own {
 			c.h.buffers.putInput(in)
 		}
-		return false, err
+		return begun{}, err
 	}
-	more = in.n == len(in.buf) || c.tls != nil
+	b := begun{conn: c, more: in.n == len(in.buf) || c.tls != nil}
 	if own {
-		c.take(in.buf[:in.n])
+		b.intake = c.begin(in.buf[:in.n])
 	} else {
-		c.takeInput(in)
+		b.intake = c.beginInput(in)
 	}
-	return more, nil
+	return b, nil
 }
 
 // readTLS reads a record, or says EAGAIN. It is called until it does: an event tells of the descriptor, not of what

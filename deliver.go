@@ -73,16 +73,17 @@ func (s *Session) work() {
 	}
 }
 
-// deliver reads and writes once, and reports whether there may be more.
+// deliver writes what wake-ups brought, or reads the inbox if that may hold more, and reports whether there may be more yet.
 func (s *Session) deliver() bool {
 	c := s.center
 	s.mu.Lock()
 	room, after := s.window.room(c.options.Window), s.cursor
-	hints, behind := s.hints, s.behind || s.hinted != after
+	hints := s.hints
+	behind := s.behind || len(hints) > 0 && s.hinted != after
 	if s.behind = false; len(hints) > 0 {
 		s.hints = nil
 	}
-	if s.closed || c.draining.Load() {
+	if s.closed || c.draining.Load() || len(hints) == 0 && !behind {
 		s.mu.Unlock()
 		return false
 	}
@@ -102,6 +103,7 @@ func (s *Session) deliver() bool {
 		Limit{Messages: min(room.Messages, fetchLimit.Messages), Bytes: min(room.Bytes, fetchLimit.Bytes)})
 	if err != nil {
 		c.logQueueError("fetch", err)
+		s.fallBehind()
 		s.retryLater()
 		return false
 	}
@@ -116,7 +118,18 @@ func (s *Session) deliver() bool {
 	if len(envelopes) == 0 {
 		return false
 	}
-	return s.writeEnvelopes(envelopes) && !envelopes[len(envelopes)-1].Last
+	if !s.writeEnvelopes(envelopes) || envelopes[len(envelopes)-1].Last {
+		return false
+	}
+	s.fallBehind()
+	return true
+}
+
+// fallBehind notes that the inbox has to be read.
+func (s *Session) fallBehind() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.behind = true
 }
 
 // writeEnvelopes writes envelopes to the socket, noting them in the window first (not in simple mode), and reports
@@ -254,6 +267,7 @@ func (s *Session) freedLocked() bool {
 	s.told = false
 	stalled := s.stalled
 	s.stalled = false
+	s.behind = s.behind || stalled
 	return stalled
 }
 

@@ -14,17 +14,18 @@ import (
 
 // quietReceiver is a session that answers nothing.
 type quietReceiver struct {
-	block    time.Duration // that Receive takes
+	block    time.Duration // that begin takes
 	received atomic.Int32
 	detached atomic.Bool
 }
 
-func (r *quietReceiver) Receive(texts [][]byte) {
+func (r *quietReceiver) begin(texts [][]byte, _ []Key) *intake {
 	r.received.Add(int32(len(texts)))
 	time.Sleep(r.block)
+	return nil
 }
-func (r *quietReceiver) Pong([]byte) {}
-func (r *quietReceiver) Detach()     { r.detached.Store(true) }
+func (r *quietReceiver) prove([]byte) []Key { return nil }
+func (r *quietReceiver) Detach()            { r.detached.Store(true) }
 
 // open connects a receiver to what it returns, in a synctest bubble.
 func open(t *testing.T, h *Handler, r *quietReceiver) net.Conn {

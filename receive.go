@@ -4,18 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // intake collects what one read of a socket brought, so that it is put in one call, popped in one call and answered
-// with one write.
+// with one write. It is begun, then settled, then answered.
 type intake struct {
 	cause   // of what the session has the queue do
+	session *Session
+	batch   Batch
 	frame   Frame
 	made    []Message // room for messages
 	items   []Item
-	bytes   int // of the items' payloads
+	bytes   int         // of the payloads of items that have no result yet
+	results []PutResult // of the first of items
 	routed  []routed
 	keys    []Key
+	popped  []Popped // of the first of keys
+	popErr  error
 	replies []reply
 	text    []byte
 	out     []byte
@@ -34,45 +40,118 @@ type routed struct {
 	posts   []post
 }
 
-func (b *intake) release(c *Center) {
+// waited is the batch of a queue that has none: each call is waited for.
+type waited struct{ Queue }
+
+func (waited) Wait(context.Context) error { return nil }
+
+func (c *Center) newIntake() any {
+	b := &intake{cause: cause{Context: c.ctx, center: c}, batch: waited{c.queue}}
+	if q, ok := c.queue.(Batcher); ok {
+		b.batch = q.Batch()
+	}
+	return b
+}
+
+// release is the last thing that is done with an intake.
+func (b *intake) release() {
+	c := b.center
+	clear(b.items)
+	clear(b.results)
+	clear(b.routed)
+	clear(b.keys)
+	clear(b.replies)
+	b.items, b.bytes, b.results, b.routed = b.items[:0], 0, b.results[:0], b.routed[:0]
+	b.keys, b.popped, b.popErr = b.keys[:0], b.popped[:0], nil
+	b.replies, b.out = b.replies[:0], b.out[:0]
+	b.session, b.made = nil, nil
 	b.frame = Frame{Transport: Transport{IDs: b.frame.Transport.IDs[:0]}}
 	if cap(b.out) > keptBuffer {
 		b.out = nil
 	}
-	b.made = nil
 	c.intakes.Put(b)
-}
-
-func (b *intake) reset() {
-	clear(b.items)
-	clear(b.routed)
-	clear(b.keys)
-	clear(b.replies)
-	b.items, b.bytes, b.routed, b.keys = b.items[:0], 0, b.routed[:0], b.keys[:0]
-	b.replies, b.out = b.replies[:0], b.out[:0]
+	c.leave()
 }
 
 // Receive handles the texts of complete frames, in order, and answers them with one write. It is called by one
 // goroutine at a time and may block, while routes run and while the queue stores what came; the driver reads no further
 // meanwhile. The bytes are the driver's again when it returns.
 func (s *Session) Receive(texts [][]byte) {
-	if !s.center.enter() {
-		return // the socket is being closed
+	if b := s.begin(texts, nil); b != nil {
+		b.end()
 	}
-	defer s.center.leave()
-	b := s.center.intakes.Get().(*intake)
-	defer b.release(s.center)
-	s.center.counters.Add(CountFramesIn, int64(len(texts)))
+}
+
+// begin does what Receive does but for waiting for the queue and for what comes behind that, and takes what is proven off
+// the inbox. Who calls it ends what it returns, and calls it again only then. It may block while routes run. It returns
+// nil if the center is closed.
+func (s *Session) begin(texts [][]byte, proven []Key) *intake {
+	c := s.center
+	if !c.enter() {
+		return nil // the socket is being closed
+	}
+	b := c.intakes.Get().(*intake)
+	b.session = s
+	b.keys = append(b.keys, proven...)
+	c.counters.Add(CountFramesIn, int64(len(texts)))
 	for i, text := range texts {
 		if len(b.made) == 0 && i < len(texts)-1 {
 			b.made = make([]Message, min(len(texts)-i, messagesAtOnce))
 		}
 		s.receive(b, text)
-		if len(b.items) >= batchItems || b.bytes >= batchBytes || len(b.keys) >= s.center.options.Window.Messages {
-			s.finish(b)
+		if len(b.items)-len(b.results) >= batchItems || b.bytes >= batchBytes || len(b.keys)-len(b.popped) >= c.options.Window.Messages {
+			b.store()
 		}
 	}
-	s.finish(b)
+	b.store()
+	return b
+}
+
+// store hands what was collected to the queue.
+func (b *intake) store() {
+	c, s := b.center, b.session
+	if items := b.items[len(b.results):]; len(items) > 0 {
+		b.results = append(b.results, c.put(&b.cause, b.batch, items)...)
+		b.bytes = 0
+	}
+	if keys := b.keys[len(b.popped):]; len(keys) > 0 {
+		popped, err := s.take(&b.cause, b.batch, keys)
+		b.popped = append(b.popped, popped...)
+		if err != nil {
+			b.popErr = err
+		}
+	}
+}
+
+// settle returns when what the intake has stored and popped is safe.
+func (b *intake) settle() {
+	if len(b.items) == 0 && len(b.keys) == 0 {
+		return
+	}
+	err := b.batch.Wait(&b.cause)
+	if err == nil {
+		return
+	}
+	b.center.logQueueError("wait", err)
+	b.popErr = err
+	for i := range b.results {
+		b.results[i] = make(PutResult, len(b.results[i])) // all Unavailable
+	}
+}
+
+// end settles and answers.
+func (b *intake) end() {
+	b.settle()
+	batch, ok := b.session.socket.(corker)
+	if ok {
+		batch.cork()
+	}
+	b.answer()
+	if ok {
+		batch.uncork()
+	}
+	b.post()
+	b.release()
 }
 
 // receive handles one frame.
@@ -195,24 +274,15 @@ type corker interface {
 	uncork()
 }
 
-// finish stores and pops what the intake holds, and answers it.
-func (s *Session) finish(b *intake) {
-	c := s.center
-	defer b.reset()
-	var results []PutResult
-	if len(b.items) > 0 {
-		results = c.put(&b.cause, b.items)
-	}
+// answer writes the answers, and serves whom the intake has woken. It does not block.
+func (b *intake) answer() {
+	c, s := b.center, b.session
 	if len(b.keys) > 0 {
-		s.pop(&b.cause, b.keys)
-	}
-	batch, ok := s.socket.(corker)
-	if ok {
-		batch.cork()
+		s.confirmed(b.keys, b.popped, b.popErr)
 	}
 	for i := range b.replies {
 		r := &b.replies[i]
-		if r.item >= 0 && !s.outcome(b, r, results[r.item]) {
+		if r.item >= 0 && !s.outcome(b, r, b.results[r.item]) {
 			continue
 		}
 		if !r.ids[0].IsZero() {
@@ -225,13 +295,22 @@ func (s *Session) finish(b *intake) {
 		s.writeFrames(b.out)
 	}
 	b.cause.run()
-	if ok {
-		batch.uncork()
+}
+
+// posts reports whether routes want to be told what was stored.
+func (b *intake) posts() bool {
+	return slices.ContainsFunc(b.routed, func(r routed) bool { return len(r.posts) > 0 })
+}
+
+// post has them told. It blocks while many wait for that.
+func (b *intake) post() {
+	if !b.posts() {
+		return
 	}
 	for i := range b.routed {
-		c.postProcess(b.routed[i], b.items[i].Channels, results[i])
+		b.center.postProcess(b.routed[i], b.items[i].Channels, b.results[i])
 	}
-	c.awaitPosts()
+	b.center.awaitPosts()
 }
 
 // outcome fills in the answer to an item, and reports whether there is one.
@@ -255,8 +334,8 @@ func (s *Session) outcome(b *intake, r *reply, result PutResult) bool {
 }
 
 // put stores items. What the queue does not answer for is unavailable.
-func (c *Center) put(ctx context.Context, items []Item) []PutResult {
-	results, err := c.queue.Put(ctx, items)
+func (c *Center) put(ctx context.Context, batch Batch, items []Item) []PutResult {
+	results, err := batch.Put(ctx, items)
 	if err != nil || len(results) != len(items) {
 		if err != nil {
 			c.logQueueError("put", err)

@@ -26,7 +26,7 @@ type Session struct {
 	mu       sync.Mutex
 	ready    bool // the 1000 is being written, or was, and no write has failed
 	closed   bool
-	behind   bool // there was a wake-up that brought nothing
+	behind   bool // the inbox may hold what no wake-up brought
 	chores   bool // the pump has more to do than to deliver
 	inFlight bool // the last ping was not answered yet
 	value    any
@@ -104,6 +104,7 @@ func (c *Center) attach(sock Socket, id Identity, onMessage func(*Session, *Mess
 	}
 	s := &Session{
 		center: c, socket: sock, user: id.User, channel: id.Channel, from: id.From, onMessage: onMessage, traffic: &calm,
+		behind: true,
 	}
 	if !id.Expires.IsZero() {
 		s.lease = &lease{expires: id.Expires}

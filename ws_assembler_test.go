@@ -11,16 +11,20 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// notingReceiver notes what it gets.
-type notingReceiver struct{ got []string }
+// notingReceiver notes what it gets. A pong is no text's neighbour: it says something of what the server has written.
+type notingReceiver struct{ got, pongs []string }
 
-func (r *notingReceiver) Receive(texts [][]byte) {
+func (r *notingReceiver) begin(texts [][]byte, _ []Key) *intake {
 	for _, text := range texts {
 		r.got = append(r.got, "text "+string(text))
 	}
+	return nil
 }
-func (r *notingReceiver) Pong(payload []byte) { r.got = append(r.got, "pong "+string(payload)) }
-func (r *notingReceiver) Detach()             {}
+func (r *notingReceiver) prove(payload []byte) []Key {
+	r.pongs = append(r.pongs, "pong "+string(payload))
+	return nil
+}
+func (r *notingReceiver) Detach() {}
 
 // sink is a network connection that takes everything.
 type sink struct {
@@ -61,7 +65,7 @@ func feed(limit int, input []byte, piece int, deflate bool) (got []string, writt
 	c.close(nil)
 	c.mu.Unlock()
 	h.helpers.Wait()
-	return r.got, string(s.written)
+	return append(r.got, r.pongs...), string(s.written)
 }
 
 // Whatever a client sends: it is handled, the same however the network cuts it into pieces, and what is written in

@@ -20,6 +20,7 @@ import (
 
 	"github.com/bachata-go/bachata"
 	"github.com/bachata-go/bachata/memory"
+	"github.com/bachata-go/bachata/queuetest"
 )
 
 const patience = time.Minute // from the dial on; after it a test has failed
@@ -79,7 +80,12 @@ func newHandler(t *testing.T, o *bachata.Options, change func(h *bachata.Handler
 // storingCenter returns a center that keeps direct messages in memory. It is closed with the test.
 func storingCenter(t testing.TB) *bachata.Center {
 	t.Helper()
-	queue := memory.New(nil)
+	return centerOn(t, memory.New(nil))
+}
+
+// centerOn returns a center on queue, with the direct route. Both are closed with the test.
+func centerOn(t testing.TB, queue queuetest.Queue) *bachata.Center {
+	t.Helper()
 	t.Cleanup(func() { _ = queue.Close() })
 	center := bachata.NewCenter(queue, nil)
 	t.Cleanup(func() { _ = center.Close() })

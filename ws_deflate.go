@@ -138,7 +138,9 @@ func (c *conn) inflate(bt *arrivals, hp *happening) {
 		bt.inflated = 0
 	}
 	if bt.inflated >= inflateBatch {
-		c.deliver(bt)
+		if in := c.deliver(bt); in != nil {
+			in.end()
+		}
 		bt.inflated = 0
 	}
 	p, ok := inflaters.Get().(*inflater)

@@ -141,15 +141,16 @@ func TestBombCostsNoMemory(t *testing.T) {
 // mostWaiting is a session that notes how much it was handed at once.
 type mostWaiting struct{ texts, bytes, most int }
 
-func (r *mostWaiting) Receive(texts [][]byte) {
+func (r *mostWaiting) begin(texts [][]byte, _ []Key) *intake {
 	sum := 0
 	for _, text := range texts {
 		sum += len(text)
 	}
 	r.texts, r.bytes, r.most = r.texts+len(texts), r.bytes+sum, max(r.most, sum)
+	return nil
 }
-func (r *mostWaiting) Pong([]byte) {}
-func (r *mostWaiting) Detach()     {}
+func (r *mostWaiting) prove([]byte) []Key { return nil }
+func (r *mostWaiting) Detach()            {}
 
 // Many messages of one read, each a thousand times as long as it was sent, are not all held at once.
 func TestManyInflatedMessages(t *testing.T) {
