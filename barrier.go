@@ -60,7 +60,7 @@ func (s *Session) Pong(payload []byte) {
 	if len(keys) == 0 {
 		return
 	}
-	if b := s.begin(nil, keys); b != nil {
+	if b := s.begin(nil, keys, nil); b != nil {
 		b.end()
 	}
 }

@@ -21,7 +21,7 @@ var (
 
 // receiver is what a connection needs of a session.
 type receiver interface {
-	begin(texts [][]byte, proven []Key) *intake
+	begin(texts [][]byte, proven []Key, inHook *atomic.Bool) *intake
 	prove(payload []byte) []Key
 	Detach()
 }

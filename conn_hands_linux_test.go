@@ -22,7 +22,11 @@ type blockingReceiver struct {
 	release chan bool
 }
 
-func (r *blockingReceiver) begin(texts [][]byte, _ []Key) *intake {
+func (r *blockingReceiver) begin(_ [][]byte, _ []Key, inHook *atomic.Bool) *intake {
+	if inHook != nil {
+		inHook.Store(true)
+		defer inHook.Store(false)
+	}
 	r.entered <- true
 	<-r.release
 	return nil
@@ -267,4 +271,35 @@ func TestHeldUpWorkerOwes(t *testing.T) {
 		client.Close()
 	}
 	<-doneOf(h)
+}
+
+// A worker loses its place after a tick if a hook holds it up or if it only owes answers, and later if it is just busy.
+func TestHeldUp(t *testing.T) {
+	t.Parallel()
+	const first, all = batchOne | 3<<begunBits | 1, batchOne | 3<<begunBits | 4 // of three, and past them
+	for _, test := range []struct {
+		name   string
+		at     uint64
+		inHook bool
+		ticks  int // at the same place, until it is held up
+	}{
+		{"busy", first, false, busyTicks},
+		{"in a hook", first, true, 1},
+		{"answering", all, false, 1},
+	} {
+		var w pollWorker
+		w.inHook.Store(test.inHook)
+		ticks := 0
+		for !w.heldUp(test.at) {
+			if ticks++; ticks > 2*busyTicks {
+				break
+			}
+		}
+		if ticks != test.ticks {
+			t.Errorf("%s: held up after %d ticks, want %d", test.name, ticks, test.ticks)
+		}
+		if w.heldUp(test.at + batchOne) {
+			t.Errorf("%s: held up though it went on", test.name)
+		}
+	}
 }

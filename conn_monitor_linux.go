@@ -14,6 +14,7 @@ var errPaused = errors.New("bachata: client has left too much unread")
 const (
 	monitorTick = time.Millisecond
 	poolTime    = time.Second // that connections are handled by the pool after something was held up
+	busyTicks   = 10          // that a worker which no hook holds up may take for one connection
 )
 
 // monitor looks at the workers of an epoll every millisecond, while they have something to do.
@@ -49,7 +50,7 @@ func (m *monitor) worker(helper bool) *pollWorker {
 	if m.spare = nil; w == nil {
 		w = &pollWorker{e: m.e}
 	}
-	w.helper, w.last = helper, 0
+	w.helper, w.last, w.ticks = helper, 0, 0
 	w.at.Store(0)
 	return w
 }
@@ -121,15 +122,15 @@ func (m *monitor) tick() {
 	}
 }
 
-// left is what a worker that a hook holds up leaves to others.
+// left is what a worker that is held up leaves to others.
 type left struct {
 	rest  []ready // events that it has not begun with
 	begun []begun // what it would have answered
 	again []*conn // what it would have read from next
 }
 
-// look retires workers, and returns what those leave that are held up by a hook. One that waits for the queue does so to
-// the end.
+// look retires workers, and returns what those leave that have not begun with all of their batch. One that answers does
+// so to the end.
 func (m *monitor) look() (list []left) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -137,9 +138,11 @@ func (m *monitor) look() (list []left) {
 	for i, w := range m.workers {
 		at := w.at.Load()
 		batches += at / batchOne
-		if at&lengthMask != 0 && at == w.last && w.at.CompareAndSwap(at, at|retired) {
-			if !answering(at) {
+		if at&lengthMask != 0 && w.heldUp(at) && w.at.CompareAndSwap(at, at|retired) {
+			if w.inHook.Load() {
 				m.until.Store(time.Now().Add(poolTime).UnixNano())
+			}
+			if !answering(at) {
 				list = append(list, w.leave(at))
 			}
 			next := m.worker(w.helper)
@@ -147,7 +150,6 @@ func (m *monitor) look() (list []left) {
 			go next.run()
 			continue
 		}
-		w.last = at
 	}
 	if batches == m.batches && !m.busy() {
 		m.runs.Store(false)

@@ -14,8 +14,8 @@ import (
 // between goroutines. What an application's hooks and routes may do to that, the poller sees to:
 //
 //   - When there is more to do than one worker gets done, others help (monitor.help).
-//   - A queue that waits for a disk is waited for once, at the end of a batch of events (Batcher). If that takes long, the
-//     worker's place is another's meanwhile.
+//   - What a batch of events brought is answered at its end; a queue that waits for a disk is waited for then, once
+//     (Batcher). If that takes long, the worker's place is another's meanwhile.
 //   - A worker that is held up by a hook loses the rest of its events, and its place, to others (monitor).
 //   - Where much is held up, or where each call to the queue waits for a server, each connection is handled by a goroutine
 //     of a pool (hands).
@@ -23,9 +23,8 @@ import (
 // A connection is handled by one goroutine at a time (conn.claim). Events are edge-triggered: whoever handles one reads
 // until there is nothing more.
 type poller struct {
-	hands   hands
-	cork    cork
-	batches bool // what a worker's batch puts and pops is waited for together; set when the first connection comes
+	hands hands
+	cork  cork
 
 	mu    sync.Mutex
 	conns []*conn // by descriptor
@@ -149,10 +148,8 @@ func (p *poller) open(h *Handler) bool {
 	}
 	p.hands.open()
 	p.epoll, p.conns = e, nil
-	immediate := h.Center.queue.Info().Immediate
 	_, batches := h.Center.queue.(Batcher)
-	p.batches = batches && !immediate
-	e.monitor.init(e, !immediate && !batches)
+	e.monitor.init(e, !batches && !h.Center.queue.Info().Immediate)
 	e.start(false)
 	return true
 }

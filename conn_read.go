@@ -1,18 +1,21 @@
 package bachata
 
 import (
+	"sync/atomic"
+
 	"github.com/gobwas/ws"
 )
 
 // take handles bytes of the client, which it changes: they are its own only until it returns.
 func (c *conn) take(b []byte) {
-	if in := c.begin(b); in != nil {
+	if in := c.begin(b, nil); in != nil {
 		in.end()
 	}
 }
 
 // begin is take but for what has to wait for the queue: it returns what is still to be ended, nil if nothing is.
-func (c *conn) begin(b []byte) *intake {
+// inHook is set while the application's code runs.
+func (c *conn) begin(b []byte, inHook *atomic.Bool) *intake {
 	if c.deaf {
 		return nil
 	}
@@ -27,7 +30,7 @@ func (c *conn) begin(b []byte) *intake {
 	for len(b) > 0 && closing == nil {
 		hp, n := a.next(b, c.h.maxMessage)
 		if hp.packed {
-			c.inflate(bt, &hp)
+			c.inflate(bt, &hp, inHook)
 		}
 		if hp.fault.code != 0 {
 			closing = &happening{fault: hp.fault}
@@ -51,7 +54,7 @@ func (c *conn) begin(b []byte) *intake {
 			closing = &happening{code: hp.code}
 		}
 	}
-	in := c.deliver(bt)
+	in := c.deliver(bt, inHook)
 	if closing == nil {
 		a.keep(b)
 		c.keep(a, bt)
@@ -100,18 +103,18 @@ func (c *conn) takeInput(in *input) {
 func (c *conn) beginInput(in *input) *intake {
 	if in.n > smallSize {
 		defer c.h.buffers.putInput(in)
-		return c.begin(in.buf[:in.n])
+		return c.begin(in.buf[:in.n], nil)
 	}
 	// Handling may wait, with a thousand others: each then holds a small buffer, not a big one.
 	s := c.h.buffers.small()
 	defer c.h.buffers.putSmall(s)
 	n := copy(s[:], in.buf[:in.n])
 	c.h.buffers.putInput(in)
-	return c.begin(s[:n])
+	return c.begin(s[:n], nil)
 }
 
 // deliver answers the pings and hands the texts, and what is proven, to the session, in one call.
-func (c *conn) deliver(bt *arrivals) (in *intake) {
+func (c *conn) deliver(bt *arrivals, inHook *atomic.Bool) (in *intake) {
 	if len(bt.control) == 0 && len(bt.texts) == 0 && len(bt.proven) == 0 {
 		return nil
 	}
@@ -126,7 +129,7 @@ func (c *conn) deliver(bt *arrivals) (in *intake) {
 		bt.texts = bt.texts[:0]
 	}
 	if c.session != nil && len(bt.texts)+len(bt.proven) > 0 {
-		in = c.session.begin(bt.texts, bt.proven)
+		in = c.session.begin(bt.texts, bt.proven, inHook)
 	}
 	bt.texts, bt.proven, bt.control = bt.texts[:0], nil, bt.control[:0]
 	return in

@@ -31,8 +31,10 @@ type pollWorker struct {
 
 	// at says where in its batch the worker is. The monitor may set the bit retired: then what the worker has not begun
 	// with is the monitor's, and the worker ends.
-	at   atomic.Uint64
-	last uint64 // what the monitor saw a tick ago
+	at     atomic.Uint64
+	inHook atomic.Bool
+	last   uint64 // what the monitor saw a tick ago
+	ticks  int    // that it saw the same
 
 	mu    sync.Mutex
 	begun []begun // of the batch; the monitor takes it from a worker that is held up
@@ -120,11 +122,11 @@ func (w *pollWorker) handle(n int) bool {
 		if !r.begin() {
 			continue
 		}
-		if b := r.conn.run(&w.input); b.intake != nil && !w.keep(b) {
+		if b := r.conn.run(w); b.intake != nil && !w.keep(b) {
 			w.e.p.release(w.e.p.answer(nil, []begun{b}))
 		}
 	}
-	// From here on nobody's hooks hold up the worker. If the queue takes its time, others take its place.
+	// From here on nobody's hooks hold up the worker. If it takes its time, another takes its place meanwhile.
 	w.e.p.cork.close()
 	if len(w.begun) > 0 {
 		w.again = w.e.p.answer(w.again, w.begun)
@@ -157,9 +159,12 @@ func (p *poller) answer(again []*conn, list []begun) []*conn {
 	}
 	p.cork.open()
 	defer p.cork.close()
+	for _, b := range list {
+		b.intake.answer()
+	}
 	for i, b := range list {
 		list[i] = begun{}
-		b.intake.answer()
+		b.intake.cause.run()
 		if b.intake.posts() {
 			go func() { // for it may have to wait
 				b.intake.post()
@@ -186,6 +191,17 @@ func (p *poller) release(list []*conn) {
 	for _, c := range list {
 		p.serve(c)
 	}
+}
+
+// heldUp is told where the worker is, each tick, and reports whether it has been there for too long: a tick if the
+// application's code runs, or if all of its batch is begun and only answers are due, else some.
+func (w *pollWorker) heldUp(at uint64) bool {
+	if at != w.last {
+		w.last, w.ticks = at, 0
+		return false
+	}
+	w.ticks++
+	return w.ticks >= busyTicks || answering(at) || w.inHook.Load()
 }
 
 // answering reports whether a worker at that place has begun with all of its batch.
@@ -221,12 +237,12 @@ func (r ready) begin() bool {
 // mostReads is how often a worker reads from one connection before it goes on to the next.
 const mostReads = 4
 
-// run reads and handles what comes, until nothing more is there. in is a worker's; without one, the goroutine is of the
-// pool. A worker does not wait for the queue: it is returned what is to be answered, and the connection stays claimed.
-func (c *conn) run(in *input) begun {
+// run reads and handles what comes, until nothing more is there. w is nil if the goroutine is of the pool. A worker
+// does not wait for the queue: it is returned what is to be answered, and the connection stays claimed.
+func (c *conn) run(w *pollWorker) begun {
 	told := true
 	for reads := 1; ; reads++ {
-		b, err := c.readOnce(in, told)
+		b, err := c.readOnce(w, told)
 		told = false
 		switch {
 		case err == errPaused:
@@ -241,7 +257,7 @@ func (c *conn) run(in *input) begun {
 			c.gone(err)
 			return begun{}
 		case b.intake != nil:
-			if in != nil && c.h.poller.batches {
+			if w != nil {
 				return b
 			}
 			b.intake.end()
@@ -250,7 +266,7 @@ func (c *conn) run(in *input) begun {
 			}
 			told = true
 		}
-		if in != nil && reads == mostReads {
+		if w != nil && reads == mostReads {
 			c.h.poller.serve(c)
 			return begun{}
 		}
@@ -258,9 +274,11 @@ func (c *conn) run(in *input) begun {
 }
 
 // readOnce reads once and begins with what came. told says that there was an event since it was called last.
-func (c *conn) readOnce(in *input, told bool) (begun, error) {
-	own := in != nil
-	if !own {
+func (c *conn) readOnce(w *pollWorker, told bool) (begun, error) {
+	var in *input
+	if w != nil {
+		in = &w.input
+	} else {
 		in = c.h.buffers.input()
 	}
 	c.mu.Lock()
@@ -277,14 +295,14 @@ func (c *conn) readOnce(in *input, told bool) (begun, error) {
 	}
 	c.mu.Unlock()
 	if err != nil {
-		if !own {
+		if w == nil {
 			c.h.buffers.putInput(in)
 		}
 		return begun{}, err
 	}
 	b := begun{conn: c, more: in.n == len(in.buf) || c.tls != nil}
-	if own {
-		b.intake = c.begin(in.buf[:in.n])
+	if w != nil {
+		b.intake = c.begin(in.buf[:in.n], &w.inHook)
 	} else {
 		b.intake = c.beginInput(in)
 	}

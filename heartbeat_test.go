@@ -19,7 +19,7 @@ type quietReceiver struct {
 	detached atomic.Bool
 }
 
-func (r *quietReceiver) begin(texts [][]byte, _ []Key) *intake {
+func (r *quietReceiver) begin(texts [][]byte, _ []Key, _ *atomic.Bool) *intake {
 	r.received.Add(int32(len(texts)))
 	time.Sleep(r.block)
 	return nil

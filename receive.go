@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 )
 
 // intake collects what one read of a socket brought, so that it is put in one call, popped in one call and answered
@@ -13,6 +14,7 @@ type intake struct {
 	cause   // of what the session has the queue do
 	session *Session
 	batch   Batch
+	inHook  *atomic.Bool // set while the application's code runs; nil if nobody wants to know
 	frame   Frame
 	made    []Message // room for messages
 	items   []Item
@@ -64,7 +66,7 @@ func (b *intake) release() {
 	b.items, b.bytes, b.results, b.routed = b.items[:0], 0, b.results[:0], b.routed[:0]
 	b.keys, b.popped, b.popErr = b.keys[:0], b.popped[:0], nil
 	b.replies, b.out = b.replies[:0], b.out[:0]
-	b.session, b.made = nil, nil
+	b.session, b.made, b.inHook = nil, nil, nil
 	b.frame = Frame{Transport: Transport{IDs: b.frame.Transport.IDs[:0]}}
 	if cap(b.out) > keptBuffer {
 		b.out = nil
@@ -77,7 +79,7 @@ func (b *intake) release() {
 // goroutine at a time and may block, while routes run and while the queue stores what came; the driver reads no further
 // meanwhile. The bytes are the driver's again when it returns.
 func (s *Session) Receive(texts [][]byte) {
-	if b := s.begin(texts, nil); b != nil {
+	if b := s.begin(texts, nil, nil); b != nil {
 		b.end()
 	}
 }
@@ -85,13 +87,13 @@ func (s *Session) Receive(texts [][]byte) {
 // begin does what Receive does but for waiting for the queue and for what comes behind that, and takes what is proven off
 // the inbox. Who calls it ends what it returns, and calls it again only then. It may block while routes run. It returns
 // nil if the center is closed.
-func (s *Session) begin(texts [][]byte, proven []Key) *intake {
+func (s *Session) begin(texts [][]byte, proven []Key, inHook *atomic.Bool) *intake {
 	c := s.center
 	if !c.enter() {
 		return nil // the socket is being closed
 	}
 	b := c.intakes.Get().(*intake)
-	b.session = s
+	b.session, b.inHook = s, inHook
 	b.keys = append(b.keys, proven...)
 	c.counters.Add(CountFramesIn, int64(len(texts)))
 	for i, text := range texts {
@@ -147,6 +149,7 @@ func (b *intake) end() {
 		batch.cork()
 	}
 	b.answer()
+	b.cause.run()
 	if ok {
 		batch.uncork()
 	}
@@ -212,13 +215,7 @@ func (s *Session) message(b *intake, m *Message) {
 		return
 	}
 	m.setFrom(s.from)
-	if s.onMessage != nil {
-		if err := c.guard(func() error { return s.onMessage(s, m) }); err != nil {
-			b.refuse(c, err, m.id)
-			return
-		}
-	}
-	d, err := c.route(c.ctx, m, s)
+	d, err := s.route(b, m)
 	switch {
 	case err != nil:
 		b.refuse(c, err, m.id)
@@ -234,6 +231,21 @@ func (s *Session) message(b *intake, m *Message) {
 		b.routed = append(b.routed, routed{message: m, posts: d.posts})
 		b.replies = append(b.replies, reply{item: len(b.items) - 1})
 	}
+}
+
+// route asks the hook and the routes.
+func (s *Session) route(b *intake, m *Message) (decided, error) {
+	c := s.center
+	if b.inHook != nil {
+		b.inHook.Store(true)
+		defer b.inHook.Store(false)
+	}
+	if s.onMessage != nil {
+		if err := c.guard(func() error { return s.onMessage(s, m) }); err != nil {
+			return decided{}, err
+		}
+	}
+	return c.route(c.ctx, m, s)
 }
 
 // accept answers a message that no inbox had to take.
@@ -274,7 +286,7 @@ type corker interface {
 	uncork()
 }
 
-// answer writes the answers, and serves whom the intake has woken. It does not block.
+// answer writes the answers. Those whom the intake has woken are to be served then (cause.run). Neither blocks.
 func (b *intake) answer() {
 	c, s := b.center, b.session
 	if len(b.keys) > 0 {
@@ -294,7 +306,6 @@ func (b *intake) answer() {
 	if len(b.out) > 0 {
 		s.writeFrames(b.out)
 	}
-	b.cause.run()
 }
 
 // posts reports whether routes want to be told what was stored.

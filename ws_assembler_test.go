@@ -4,6 +4,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -14,7 +15,7 @@ import (
 // notingReceiver notes what it gets. A pong is no text's neighbour: it says something of what the server has written.
 type notingReceiver struct{ got, pongs []string }
 
-func (r *notingReceiver) begin(texts [][]byte, _ []Key) *intake {
+func (r *notingReceiver) begin(texts [][]byte, _ []Key, _ *atomic.Bool) *intake {
 	for _, text := range texts {
 		r.got = append(r.got, "text "+string(text))
 	}

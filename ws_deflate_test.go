@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gobwas/ws"
@@ -141,7 +142,7 @@ func TestBombCostsNoMemory(t *testing.T) {
 // mostWaiting is a session that notes how much it was handed at once.
 type mostWaiting struct{ texts, bytes, most int }
 
-func (r *mostWaiting) begin(texts [][]byte, _ []Key) *intake {
+func (r *mostWaiting) begin(texts [][]byte, _ []Key, _ *atomic.Bool) *intake {
 	sum := 0
 	for _, text := range texts {
 		sum += len(text)
