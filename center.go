@@ -201,7 +201,7 @@ func (c *Center) Online(channel string) int {
 func (c *Center) CloseUser(user string, code CloseCode, reason string) int {
 	n := 0
 	for _, s := range c.sessions() {
-		if s.user == user {
+		if s.user() == user {
 			s.Close(code, reason)
 			n++
 		}

@@ -40,7 +40,7 @@ func (s *Session) pop(ctx context.Context, keys []Key) {
 
 // take has the queue take what keys name off the inbox. What it does not answer for has failed.
 func (s *Session) take(ctx context.Context, batch Batch, keys []Key) ([]Popped, error) {
-	popped, err := batch.PopDelivered(ctx, s.channel, s.from, keys)
+	popped, err := batch.PopDelivered(ctx, s.hub.channel, s.from(), keys)
 	if len(popped) != len(keys) {
 		popped = make([]Popped, len(keys))
 		err = errors.Join(ErrUnavailable, err)

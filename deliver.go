@@ -99,7 +99,7 @@ func (s *Session) deliver() bool {
 		s.writeEnvelopes(hints)
 		return false // what comes later has its own wake-up
 	}
-	envelopes, err := c.queue.Fetch(c.ctx, s.channel, after,
+	envelopes, err := c.queue.Fetch(c.ctx, s.hub.channel, after,
 		Limit{Messages: min(room.Messages, fetchLimit.Messages), Bytes: min(room.Bytes, fetchLimit.Bytes)})
 	if err != nil {
 		c.logQueueError("fetch", err)
@@ -281,7 +281,7 @@ func (s *Session) windowFull() {
 	s.full = nil
 	after := s.cursor
 	s.mu.Unlock()
-	waits, err := s.center.queue.Fetch(s.center.ctx, s.channel, after, Limit{Messages: 1})
+	waits, err := s.center.queue.Fetch(s.center.ctx, s.hub.channel, after, Limit{Messages: 1})
 	s.mu.Lock()
 	if s.closed || !s.stalled || s.told || err != nil || len(waits) == 0 {
 		s.mu.Unlock()
@@ -310,7 +310,7 @@ func (s *Session) lookAround() {
 	if !due {
 		return
 	}
-	pending, err := c.queue.Fetch(c.ctx, s.channel, 0, c.options.Window)
+	pending, err := c.queue.Fetch(c.ctx, s.hub.channel, 0, c.options.Window)
 	if err != nil {
 		c.logQueueError("fetch", err)
 		return

@@ -38,17 +38,17 @@ type hub struct {
 	first *Session // and behind it the others, by Session.next
 }
 
-// join adds s to the hub of its channel, and returns when the channel is watched.
-func (c *Center) join(s *Session) error {
-	part := c.registry.part(s.channel)
+// join adds s to the hub of channel, and returns when the channel is watched.
+func (c *Center) join(s *Session, channel string) error {
+	part := c.registry.part(channel)
 	part.mu.Lock()
 	if c.closing.Load() {
 		part.mu.Unlock()
 		return ErrClosing
 	}
-	h := part.hubs[s.channel]
+	h := part.hubs[channel]
 	if h == nil {
-		h = &hub{center: c, channel: s.channel}
+		h = &hub{center: c, channel: channel}
 		if part.hubs == nil {
 			part.hubs = make(map[string]*hub)
 		}

@@ -210,11 +210,11 @@ func (s *Session) transport(b *intake, t *Transport) {
 // message takes a message through the routes.
 func (s *Session) message(b *intake, m *Message) {
 	c := s.center
-	if c.options.RefuseFrom && m.from != "" && m.from != s.from {
+	if c.options.RefuseFrom && m.from != "" && m.from != s.from() {
 		b.refuse(c, &Refusal{Code: RefusedFrom, Reason: `"from" is set by the server; leave it out`}, m.id)
 		return
 	}
-	m.setFrom(s.from)
+	m.setFrom(s.from())
 	d, err := s.route(b, m)
 	switch {
 	case err != nil:
@@ -225,7 +225,7 @@ func (s *Session) message(b *intake, m *Message) {
 		b.accept(m.id)
 	default:
 		item := c.item(m, d)
-		item.Origin = s.channel
+		item.Origin = s.hub.channel
 		b.items = append(b.items, item)
 		b.bytes += len(item.Payload)
 		b.routed = append(b.routed, routed{message: m, posts: d.posts})

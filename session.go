@@ -13,10 +13,7 @@ type Session struct {
 	hub    *hub
 	next   *Session // of the hub, under its lock
 	socket Socket
-	user   string
-	// channel is the inbox, and from the shown name.
-	channel, from string
-	lease         *lease // nil: for ever
+	terms  *terms // nil: those of most, under the name of the channel and for ever
 	// onMessage sees each message before the routes do. An error refuses it, as a route's would.
 	onMessage func(*Session, *Message) error
 
@@ -26,20 +23,21 @@ type Session struct {
 	mu       sync.Mutex
 	ready    bool // the 1000 is being written, or was, and no write has failed
 	closed   bool
-	behind   bool // the inbox may hold what no wake-up brought
-	chores   bool // the pump has more to do than to deliver
-	inFlight bool // the last ping was not answered yet
-	value    any
+	behind   bool   // the inbox may hold what no wake-up brought
+	chores   bool   // the pump has more to do than to deliver
+	inFlight bool   // the last ping was not answered yet
+	value    *any   // the application's; nil without any
 	cursor   Cursor // the last envelope that was written
 	ahead    Cursor // after which the next wake-up's envelopes would follow
 	pingSent uint64 // the counter of the last ping
 	*traffic
 }
 
-// lease is a session's time.
-type lease struct {
-	expires time.Time
-	timer   *time.Timer // guarded by Session.mu; nil while OnOpen runs
+// terms are what an identity says besides the channel.
+type terms struct {
+	user, from string
+	expires    time.Time   // zero: never
+	timer      *time.Timer // guarded by Session.mu; nil if it never ends, and while OnOpen runs
 }
 
 // traffic is what a session keeps besides while something is on its way to its client. One that has been still for a
@@ -103,23 +101,22 @@ func (c *Center) attach(sock Socket, id Identity, onMessage func(*Session, *Mess
 		return nil, err
 	}
 	s := &Session{
-		center: c, socket: sock, user: id.User, channel: id.Channel, from: id.From, onMessage: onMessage, traffic: &calm,
-		behind: true,
+		center: c, socket: sock, onMessage: onMessage, traffic: &calm, behind: true,
 	}
-	if !id.Expires.IsZero() {
-		s.lease = &lease{expires: id.Expires}
+	if id != (Identity{User: id.Channel, Channel: id.Channel, From: id.Channel}) {
+		s.terms = &terms{user: id.User, from: id.From, expires: id.Expires}
 	}
 	s.pump.state.Store(runnerRunning) // until the 1000 is written
-	if err := c.join(s); err != nil {
+	if err := c.join(s, id.Channel); err != nil {
 		return nil, err
 	}
 	c.counters.Add(CountOpened, 1)
 	if onOpen != nil {
 		onOpen(s)
 	}
-	if s.lease != nil {
+	if !id.Expires.IsZero() {
 		s.mu.Lock()
-		s.lease.timer = c.after(time.Until(id.Expires), func(context.Context) {
+		s.terms.timer = c.after(time.Until(id.Expires), func(context.Context) {
 			s.Close(CloseUnauthenticated, "the authentication has expired")
 		})
 		s.mu.Unlock()
@@ -139,7 +136,7 @@ func (s *Session) greet() {
 		Code:         CodeReady,
 		DedupeMillis: c.queue.Info().Dedupe.Milliseconds(),
 		MaxMessage:   int64(c.options.MaxMessage),
-		From:         s.from,
+		From:         s.from(),
 	})
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -151,11 +148,26 @@ func (s *Session) greet() {
 
 // Identity returns who is behind the session.
 func (s *Session) Identity() Identity {
-	id := Identity{User: s.user, Channel: s.channel, From: s.from}
-	if s.lease != nil {
-		id.Expires = s.lease.expires
+	id := Identity{User: s.user(), Channel: s.hub.channel, From: s.from()}
+	if s.terms != nil {
+		id.Expires = s.terms.expires
 	}
 	return id
+}
+
+func (s *Session) user() string {
+	if s.terms != nil {
+		return s.terms.user
+	}
+	return s.hub.channel
+}
+
+// from returns the shown name.
+func (s *Session) from() string {
+	if s.terms != nil {
+		return s.terms.from
+	}
+	return s.hub.channel
 }
 
 // Center returns the center that the session belongs to.
@@ -165,14 +177,17 @@ func (s *Session) Center() *Center { return s.center }
 func (s *Session) Value() any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.value
+	if s.value == nil {
+		return nil
+	}
+	return *s.value
 }
 
 // SetValue keeps a value of the application's with the session.
 func (s *Session) SetValue(v any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.value = v
+	s.value = &v
 }
 
 // Close closes the session's socket from the server's side, after what was written. It does not block.
@@ -191,8 +206,8 @@ func (s *Session) Detach() {
 			t.Stop()
 		}
 	}
-	if s.lease != nil && s.lease.timer != nil {
-		s.lease.timer.Stop()
+	if s.terms != nil && s.terms.timer != nil {
+		s.terms.timer.Stop()
 	}
 	s.traffic = &calm
 	s.mu.Unlock()
