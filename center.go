@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -257,44 +256,32 @@ func (c *Center) after(d time.Duration, job func(ctx context.Context)) *time.Tim
 // sessions themselves.
 const sweepAlone = 64
 
-// sweep has every session read its inbox now and then, spread over the interval: a wake-up carries no promise.
+// sweep has every session read its inbox now and then, part by part of the registry: a wake-up carries no promise.
 func (c *Center) sweep() {
 	defer c.leave()
-	const parts = 60
-	tick := time.NewTicker(max(c.options.SweepEvery/parts, time.Millisecond))
+	const parts = len(c.registry.parts)
+	tick := time.NewTicker(max(c.options.SweepEvery/time.Duration(parts), time.Millisecond))
 	defer tick.Stop()
-	var due []*Session
-	n := 0 // how many of them a tick
-	for {
+	for i := 0; ; i = (i + 1) % parts {
 		select {
 		case <-c.ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if len(due) == 0 {
-			if due = c.sessions(); len(due) == 0 {
-				continue
-			}
-			rand.Shuffle(len(due), func(i, j int) { due[i], due[j] = due[j], due[i] })
-			n = (len(due) + parts - 1) / parts
+		for some := range slices.Chunk(c.registry.parts[i].sessions(), sweepAlone) {
+			c.sweepSome(some)
 		}
-		now := due[:min(n, len(due))]
-		for part := range slices.Chunk(slices.Clone(now), sweepAlone) {
-			c.sweepPart(part)
-		}
-		clear(now)
-		due = due[len(now):]
 	}
 }
 
-// sweepPart sweeps sessions one after the other. Where one has to wait, those behind it are still woken as ever.
-func (c *Center) sweepPart(part []*Session) {
+// sweepSome sweeps sessions one after the other. Where one has to wait, those behind it are still woken as ever.
+func (c *Center) sweepSome(some []*Session) {
 	if !c.enter() {
 		return
 	}
 	go func() {
 		defer c.leave()
-		for _, s := range part {
+		for _, s := range some {
 			s.sweep()
 		}
 	}()

@@ -252,22 +252,20 @@ func (c *Center) hubOf(channel string) *hub {
 
 // sessions returns all sessions of this node.
 func (c *Center) sessions() []*Session {
-	var hubs []*hub
+	var all []*Session
 	for i := range c.registry.parts {
-		part := &c.registry.parts[i]
-		part.mu.RLock()
-		for _, h := range part.hubs {
-			hubs = append(hubs, h)
-		}
-		part.mu.RUnlock()
+		all = append(all, c.registry.parts[i].sessions()...)
 	}
-	all := make([]*Session, 0, len(hubs))
-	for _, h := range hubs {
-		h.mu.Lock()
-		for s := h.first; s != nil; s = s.next {
-			all = append(all, s)
-		}
-		h.mu.Unlock()
+	return all
+}
+
+// sessions returns the sessions of the part's channels.
+func (p *registryPart) sessions() []*Session {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	all := make([]*Session, 0, len(p.hubs))
+	for _, h := range p.hubs {
+		all = h.list(all)
 	}
 	return all
 }
