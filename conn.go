@@ -57,16 +57,11 @@ type conn struct {
 
 	mu        sync.Mutex
 	fd        int32    // of a polled one; used only with mu held, so that nobody meets a descriptor's next owner
-	outEvents bool     // the poller says when the kernel takes more
 	paused    bool     // reading waits until the client has read more
 	closeSent bool     // nothing may be written behind a close frame
-	closeSeen bool     // the client's close frame came
-	failed    bool     // the client broke the protocol: its input is read only to be dropped
-	finished  bool     // our side of the stream is ended
 	dead      bool     // writing has failed, or the connection is closed
 	closed    bool     // the connection is closed
-	unsent    int      // bytes that wait for the client to read
-	out       *backlog // those of a polled one; nil without any
+	out       *backlog // what waits for the client to read, of a polled one; nil without any
 	corked    *[]byte  // what waits for the end of a batch; nil without any
 	end       *ending  // nil while nothing speaks of an end
 }
@@ -76,6 +71,10 @@ type ending struct {
 	cause  error
 	timer  *time.Timer // after which it is cut
 	remote string      // the client's address, if it is to be logged
+
+	closeSeen bool // the client's close frame came
+	failed    bool // the client broke the protocol: its input is read only to be dropped
+	finished  bool // our side of the stream is ended
 }
 
 // Whether someone reads from a polled connection. One that is paused counts as read.
@@ -143,7 +142,7 @@ func (c *conn) busy() bool {
 // mayRead reports whether reading may go on. If not, because the client has left too much unread, it is started again
 // when enough was taken. c.mu is held.
 func (c *conn) mayRead() bool {
-	c.paused = c.unsent > pauseAt && !c.closeSent && !c.dead
+	c.paused = c.unsent() > pauseAt && !c.closeSent && !c.dead
 	return !c.paused
 }
 
@@ -229,12 +228,17 @@ func (c *conn) blame(cause error) {
 	if cause == nil {
 		return
 	}
+	if end := c.ending(); end.cause == nil {
+		end.cause = cause
+	}
+}
+
+// ending returns what there is of an end, from now on. c.mu is held.
+func (c *conn) ending() *ending {
 	if c.end == nil {
 		c.end = new(ending)
 	}
-	if c.end.cause == nil {
-		c.end.cause = cause
-	}
+	return c.end
 }
 
 // noteRemote keeps the client's address, if the end of the connection is to be logged. c.mu is held.
@@ -269,15 +273,13 @@ func (c *conn) limitClose() {
 	if c.closed {
 		return
 	}
-	if c.end == nil {
-		c.end = new(ending)
-	}
-	if c.end.timer != nil {
+	end := c.ending()
+	if end.timer != nil {
 		return
 	}
 	d := c.h.CloseTimeout
-	if c.unsent > 0 {
+	if c.unsent() > 0 {
 		d += c.h.WriteTimeout
 	}
-	c.end.timer = time.AfterFunc(d, func() { c.cut(errNoClose) })
+	end.timer = time.AfterFunc(d, func() { c.cut(errNoClose) })
 }

@@ -34,12 +34,9 @@ func (c *conn) write(b []byte) error {
 		if b = b[n:]; len(b) == 0 {
 			return nil
 		}
-		if !c.outEvents {
-			if err := c.h.poller.watchOutput(c.fd); err != nil {
-				c.lose(err)
-				return errSocketClosed
-			}
-			c.outEvents = true
+		if err := c.h.poller.watchOutput(c.fd); err != nil {
+			c.lose(err)
+			return errSocketClosed
 		}
 		c.out = &backlog{due: time.Now().Add(c.h.WriteTimeout), chunk: flushSize}
 		c.out.timer = time.AfterFunc(c.h.WriteTimeout, c.overdue)
@@ -50,7 +47,6 @@ func (c *conn) write(b []byte) error {
 		o.taken = 0
 	}
 	o.b = append(o.b, b...)
-	c.unsent += len(b)
 	return nil
 }
 
@@ -68,18 +64,18 @@ func (c *conn) writable() {
 		return
 	}
 	o.taken += n
-	c.unsent -= n
 	if o.chunk -= n; o.chunk <= 0 {
 		o.chunk = flushSize
 		o.due = time.Now().Add(c.h.WriteTimeout)
 	}
-	if c.unsent == 0 {
+	unsent := c.unsent()
+	if unsent == 0 {
 		c.drop()
 	}
-	if c.unsent <= pauseAt {
+	if unsent <= pauseAt {
 		c.resume()
 	}
-	if c.unsent == 0 {
+	if unsent == 0 {
 		c.flushed()
 	}
 }
@@ -100,9 +96,8 @@ func (c *conn) overdue() {
 
 // drop gives up, or is done with, what waits for the client. c.mu is held.
 func (c *conn) drop() {
-	c.unsent = 0
 	if c.stream != nil {
-		c.stream.pending = nil
+		c.stream.pending, c.stream.unsent = nil, 0
 	}
 	if c.out != nil {
 		c.out.timer.Stop()

@@ -70,10 +70,10 @@ func (c *conn) begin(b []byte, inHook *atomic.Bool) *intake {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f := closing.fault; f.code != 0 {
-		c.failed = true
+		c.ending().failed = true
 		c.sendClose(f.code, f.reason)
 	} else {
-		c.closeSeen = true
+		c.ending().closeSeen = true
 		c.sendClose(closing.code, "")
 	}
 	c.settle()

@@ -27,6 +27,7 @@ type stream struct {
 
 	// Guarded by conn.mu.
 	pending  []byte // written, not yet in the hands of the flusher
+	unsent   int    // bytes that wait for the client to read: pending, and what is being flushed
 	flushing bool   // a flusher runs
 }
 
@@ -125,7 +126,7 @@ func (s *stream) send(c *conn, b []byte) error {
 		return nil
 	}
 	s.pending = append(s.pending, b...)
-	c.unsent += len(b)
+	s.unsent += len(b)
 	if !s.flushing {
 		s.flushing = true
 		c.h.helpers.Go(func() { s.flush(c) })
@@ -155,8 +156,8 @@ func (s *stream) flush(c *conn) {
 				break
 			}
 			b = b[len(chunk):]
-			c.unsent -= len(chunk)
-			if c.unsent <= pauseAt {
+			s.unsent -= len(chunk)
+			if s.unsent <= pauseAt {
 				c.resume()
 			}
 		}

@@ -29,8 +29,8 @@ func (c *conn) Write(frames []byte) error {
 	if c.closeSent || c.dead {
 		return errSocketClosed
 	}
-	if c.unsent > 0 && c.unsent+len(frames) > c.h.MaxPending {
-		c.blame(fmt.Errorf("bachata: %d bytes are unread, the limit is %d", c.unsent+len(frames), c.h.MaxPending))
+	if unsent := c.unsent(); unsent > 0 && unsent+len(frames) > c.h.MaxPending {
+		c.blame(fmt.Errorf("bachata: %d bytes are unread, the limit is %d", unsent+len(frames), c.h.MaxPending))
 		c.sendClose(CloseStopped, "reading too slowly")
 		return errSocketClosed
 	}
@@ -51,8 +51,11 @@ func (c *conn) Close(code CloseCode, reason string) {
 func (c *conn) ping() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.unsent == 0 && !c.closeSent && !c.pinged.Load() {
-		_ = c.send(appendControl(nil, ws.OpPing, nil))
+	if c.unsent() == 0 && !c.closeSent && !c.pinged.Load() {
+		b := getBuffer() // pings are all that an idle server does
+		defer putBuffer(b)
+		*b = appendControl(*b, ws.OpPing, nil)
+		_ = c.send(*b)
 	}
 }
 
@@ -104,17 +107,18 @@ func (c *conn) lose(err error) {
 
 // settle does what the closing handshake asks for next, once all is written. c.mu is held.
 func (c *conn) settle() {
-	if !c.closeSent || c.unsent > 0 || c.closed || c.finished {
+	end := c.end
+	if !c.closeSent || c.unsent() > 0 || c.closed || end.finished {
 		return
 	}
 	switch {
-	case c.closeSeen || c.dead && c.failed:
-		c.finished = true
+	case end.closeSeen || c.dead && end.failed:
+		end.finished = true
 		c.close(nil)
-	case c.failed:
+	case end.failed:
 		// Closing now could make the kernel throw away the close frame, should the client still be sending: end our
 		// side only, and read until it ends its own.
-		c.finished = true
+		end.finished = true
 		switch {
 		case c.stream != nil:
 			c.stream.closeWrite(c)
@@ -130,5 +134,17 @@ func (c *conn) settle() {
 func (c *conn) Buffered() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.unsent
+	return c.unsent()
+}
+
+// unsent returns how many bytes wait for the client to read. c.mu is held.
+func (c *conn) unsent() int {
+	switch {
+	case c.stream != nil:
+		return c.stream.unsent
+	case c.out != nil:
+		return len(c.out.b) - c.out.taken
+	default:
+		return 0
+	}
 }
