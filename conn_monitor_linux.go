@@ -110,11 +110,7 @@ func (m *monitor) tick() {
 	p := m.e.p
 	for _, l := range m.look() {
 		p.cork.close() // in place of the worker
-		for _, r := range l.rest {
-			if r.begin() {
-				p.serve(r.conn)
-			}
-		}
+		p.serveAll(l.rest)
 		p.release(l.again)
 		if len(l.begun) > 0 {
 			go func() { p.release(p.answer(nil, l.begun)) }()

@@ -38,11 +38,16 @@ type epoll struct {
 	fd   int
 	stop int32 // signalled when the last connection has gone
 
+	mostOwed int // messages and confirmations, after which a worker answers before it reads more
+
 	stopped atomic.Bool
 	monitor monitor
 }
 
 const (
+	mostOwed      = 64   // epoll.mostOwed
+	mostOwedBatch = 1024 // the same, where what it holds is waited for together
+
 	inputEvents  = syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLET&0xffffffff
 	outputEvents = inputEvents | syscall.EPOLLOUT
 	endEvents    = syscall.EPOLLRDHUP | syscall.EPOLLHUP | syscall.EPOLLERR
@@ -149,6 +154,9 @@ func (p *poller) open(h *Handler) bool {
 	p.hands.open()
 	p.epoll, p.conns = e, nil
 	_, batches := h.Center.queue.(Batcher)
+	if e.mostOwed = mostOwed; batches {
+		e.mostOwed = mostOwedBatch
+	}
 	e.monitor.init(e, !batches && !h.Center.queue.Info().Immediate)
 	e.start(false)
 	return true

@@ -58,8 +58,9 @@ func (e *epoll) start(helper bool) { go e.monitor.add(helper).run() }
 
 func (w *pollWorker) run() {
 	defer w.e.monitor.remove(w)
+	rest := 0 // of the last batch, at the start of the next
 	for {
-		n := w.resume()
+		n := rest + w.resume(rest)
 		m := epollNow(w.e.fd, w.events[n:])
 		if n+m == 0 {
 			if w.helper {
@@ -74,17 +75,19 @@ func (w *pollWorker) run() {
 		if n+m == len(w.events) {
 			w.e.monitor.help()
 		}
-		if n += w.e.p.resolve(w.e, w.events[n:n+m], w.batch[n:]); n > 0 && !w.handle(n) {
+		n += w.e.p.resolve(w.e, w.events[n:n+m], w.batch[n:])
+		rest = w.handle(n)
+		if rest < 0 {
 			return
 		}
 	}
 }
 
-// resume puts the connections of which more came into the batch, and returns how many.
-func (w *pollWorker) resume() int {
-	n := min(len(w.again), batchEvents/2)
+// resume puts the connections of which more came into the batch, from at on, and returns how many.
+func (w *pollWorker) resume(at int) int {
+	n := min(len(w.again), (batchEvents-at)/2)
 	for i, c := range w.again[:n] {
-		w.batch[i] = ready{conn: c, claimed: true}
+		w.batch[at+i] = ready{conn: c, claimed: true}
 	}
 	left := copy(w.again, w.again[n:])
 	clear(w.again[left:])
@@ -92,27 +95,36 @@ func (w *pollWorker) resume() int {
 	return n
 }
 
-// handle handles n events. It returns false if the worker was retired meanwhile.
-func (w *pollWorker) handle(n int) bool {
+// handle handles n events, and returns how many are left for the next batch, at its start: those that come when much is to
+// be answered already. It returns -1 if the worker was retired meanwhile.
+func (w *pollWorker) handle(n int) (rest int) {
+	if n == 0 {
+		return 0
+	}
 	m := &w.e.monitor
 	if m.dispatching() {
-		for i := range n {
-			if r := w.batch[i]; r.begin() {
-				w.e.p.serve(r.conn)
-			}
-			w.batch[i] = ready{}
-		}
-		return true
+		w.e.p.serveAll(w.batch[:n])
+		return 0
 	}
 	at := (w.at.Load() + batchOne) | uint64(n)<<begunBits
 	w.e.p.cork.open()
 	w.at.Store(at)
 	m.watch()
-	for {
+	for owes := 0; ; {
+		if owes >= w.e.mostOwed {
+			next := int(at & begunMask)
+			if !w.at.CompareAndSwap(at, at|begunMask) {
+				return -1
+			}
+			at |= begunMask
+			rest = copy(w.batch[:], w.batch[next:n])
+			clear(w.batch[max(rest, next):n])
+			break
+		}
 		at = w.at.Add(1)
 		i := int(at&begunMask) - 1
 		if at&retired != 0 {
-			return false
+			return -1
 		}
 		if i == n {
 			break
@@ -122,8 +134,11 @@ func (w *pollWorker) handle(n int) bool {
 		if !r.begin() {
 			continue
 		}
-		if b := r.conn.run(w); b.intake != nil && !w.keep(b) {
-			w.e.p.release(w.e.p.answer(nil, []begun{b}))
+		if b := r.conn.run(w); b.intake != nil {
+			owes += len(b.intake.items) + len(b.intake.keys)
+			if !w.keep(b) {
+				w.e.p.release(w.e.p.answer(nil, []begun{b}))
+			}
 		}
 	}
 	// From here on nobody's hooks hold up the worker. If it takes its time, another takes its place meanwhile.
@@ -135,9 +150,10 @@ func (w *pollWorker) handle(n int) bool {
 	if !w.at.CompareAndSwap(at, at&^(batchOne-1)) {
 		w.e.p.release(w.again)
 		w.again = nil
-		return false
+		w.e.p.serveAll(w.batch[:rest])
+		return -1
 	}
-	return true
+	return rest
 }
 
 // keep notes what is to be answered at the end of the batch. It returns false if the worker was retired meanwhile.
@@ -185,6 +201,16 @@ func (p *poller) answer(again []*conn, list []begun) []*conn {
 
 // goesOn ends reading, unless there is more to read.
 func (c *conn) goesOn(more bool) bool { return more || c.ended.Load() || !c.idle() }
+
+// serveAll has the pool handle events, and forgets them.
+func (p *poller) serveAll(events []ready) {
+	for i, r := range events {
+		if r.begin() {
+			p.serve(r.conn)
+		}
+		events[i] = ready{}
+	}
+}
 
 // release has others read from connections that are claimed.
 func (p *poller) release(list []*conn) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 )
 
 // Result says what became of a message that the server made.
@@ -26,7 +27,7 @@ type decided struct {
 // stays as it is, and nobody gets a receipt for it. A *Refusal says why it was not accepted. It may block as long as
 // its routes do.
 func (c *Center) Process(ctx context.Context, m *Message) (Result, error) {
-	d, err := c.route(ctx, m, nil)
+	d, err := c.route(ctx, m, nil, nil)
 	if err != nil {
 		return Result{}, err
 	}
@@ -103,11 +104,11 @@ func (c *Center) item(m *Message, d decided) Item {
 
 // route asks the routes in their order and collects what they say. Receipts are left out only if every route that
 // delivers says so.
-func (c *Center) route(ctx context.Context, m *Message, s *Session) (decided, error) {
+func (c *Center) route(ctx context.Context, m *Message, s *Session, inHook *atomic.Bool) (decided, error) {
 	var d decided
 	took, wantReceipt := false, false
 	for _, route := range *c.routes.Load() {
-		decision, err := c.ask(ctx, route, m, s)
+		decision, err := c.ask(ctx, route, m, s, inHook)
 		if err != nil {
 			return decided{}, err
 		}
@@ -142,8 +143,11 @@ func (c *Center) route(ctx context.Context, m *Message, s *Session) (decided, er
 	return d, nil
 }
 
-func (c *Center) ask(ctx context.Context, route Route, m *Message, s *Session) (d Decision, err error) {
-	err = c.guard(func() (err error) {
+func (c *Center) ask(ctx context.Context, route Route, m *Message, s *Session, inHook *atomic.Bool) (d Decision, err error) {
+	if _, ours := route.(*direct); ours {
+		inHook = nil // it never waits
+	}
+	err = c.guard(inHook, func() (err error) {
 		d, err = route.Process(ctx, m, s)
 		return err
 	})
@@ -153,8 +157,13 @@ func (c *Center) ask(ctx context.Context, route Route, m *Message, s *Session) (
 // errPanic stands for a panic of the application's code; what it was is logged.
 var errPanic = errors.New("bachata: panic in a route or a hook")
 
-// guard runs the application's code: its panic ends one message, not the server.
-func (c *Center) guard(run func() error) (err error) {
+// guard runs the application's code: its panic ends one message, not the server. inHook, if it is not nil, is set
+// meanwhile.
+func (c *Center) guard(inHook *atomic.Bool, run func() error) (err error) {
+	if inHook != nil {
+		inHook.Store(true)
+		defer inHook.Store(false)
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			c.log.Error("panic in a route or a hook", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))

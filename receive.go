@@ -215,7 +215,13 @@ func (s *Session) message(b *intake, m *Message) {
 		return
 	}
 	m.setFrom(s.from())
-	d, err := s.route(b, m)
+	if s.onMessage != nil {
+		if err := c.guard(b.inHook, func() error { return s.onMessage(s, m) }); err != nil {
+			b.refuse(c, err, m.id)
+			return
+		}
+	}
+	d, err := c.route(c.ctx, m, s, b.inHook)
 	switch {
 	case err != nil:
 		b.refuse(c, err, m.id)
@@ -231,21 +237,6 @@ func (s *Session) message(b *intake, m *Message) {
 		b.routed = append(b.routed, routed{message: m, posts: d.posts})
 		b.replies = append(b.replies, reply{item: len(b.items) - 1})
 	}
-}
-
-// route asks the hook and the routes.
-func (s *Session) route(b *intake, m *Message) (decided, error) {
-	c := s.center
-	if b.inHook != nil {
-		b.inHook.Store(true)
-		defer b.inHook.Store(false)
-	}
-	if s.onMessage != nil {
-		if err := c.guard(func() error { return s.onMessage(s, m) }); err != nil {
-			return decided{}, err
-		}
-	}
-	return c.route(c.ctx, m, s)
 }
 
 // accept answers a message that no inbox had to take.
