@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -193,6 +195,12 @@ func (c *conn) abort(cause error) {
 		noLinger(c.fd)
 	}
 	c.close(cause)
+}
+
+// stall ends a connection whose client takes nothing any more. A frame is half written, so that no close frame can
+// follow; nor would it be read. c.mu is held.
+func (c *conn) stall() {
+	c.abort(fmt.Errorf("bachata: client took nothing for %v: %w", c.h.WriteTimeout, os.ErrDeadlineExceeded))
 }
 
 // close closes the network connection, which ends its reader. c.mu is held.

@@ -72,7 +72,7 @@ func (p *connBuffers) putArrivals(bt *arrivals) {
 		return
 	}
 	clear(bt.texts[:cap(bt.texts)])
-	bt.texts, bt.control = bt.texts[:0], bt.control[:0]
+	*bt = arrivals{texts: bt.texts[:0], control: bt.control[:0]}
 	p.arrived.Put(bt)
 }
 

@@ -1,15 +1,12 @@
 package bachata
 
 import (
-	"errors"
 	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
-
-var errPaused = errors.New("bachata: client has left too much unread")
 
 const (
 	monitorTick = time.Millisecond
@@ -59,10 +56,10 @@ func (m *monitor) worker(helper bool) *pollWorker {
 func (m *monitor) remove(w *pollWorker) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.spare = w
 	i := slices.Index(m.workers, w)
-	if i < 0 { // it was retired
-		m.spare = w
-		return
+	if i < 0 {
+		return // it was retired
 	}
 	m.workers = slices.Delete(m.workers, i, i+1)
 	if len(m.workers) == 0 {

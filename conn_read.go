@@ -57,7 +57,7 @@ func (c *conn) begin(b []byte, inHook *atomic.Bool) *intake {
 	in := c.deliver(bt, inHook)
 	if closing == nil {
 		a.keep(b)
-		c.keep(a, bt)
+		c.keep(a)
 		c.h.buffers.putArrivals(bt)
 		return in
 	}
@@ -65,7 +65,7 @@ func (c *conn) begin(b []byte, inHook *atomic.Bool) *intake {
 		in.end() // what came before a close or a fault is answered first
 	}
 
-	c.deaf, c.parts, bt.parts = true, nil, assembler{}
+	c.deaf, c.parts = true, nil
 	c.h.buffers.putArrivals(bt)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -81,14 +81,13 @@ func (c *conn) begin(b []byte, inHook *atomic.Bool) *intake {
 }
 
 // keep has the connection hold a, if there is something in it.
-func (c *conn) keep(a *assembler, bt *arrivals) {
+func (c *conn) keep(a *assembler) {
 	switch {
 	case a.empty():
-		c.parts, bt.parts = nil, assembler{}
+		c.parts = nil
 	case c.parts == nil:
 		c.parts = new(assembler)
 		*c.parts = *a
-		bt.parts = assembler{}
 	}
 }
 

@@ -2,7 +2,6 @@ package bachata
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"sync/atomic"
@@ -194,10 +193,4 @@ func (s *stream) close(c *conn) {
 	}
 	// TLS writes an alert first, and may wait for it.
 	c.h.helpers.Go(func() { _ = s.net.Close() })
-}
-
-// stall ends a connection whose client takes nothing any more. A frame is half written, so that no close frame can
-// follow; nor would it be read. c.mu is held.
-func (c *conn) stall() {
-	c.abort(fmt.Errorf("bachata: client took nothing for %v: %w", c.h.WriteTimeout, os.ErrDeadlineExceeded))
 }

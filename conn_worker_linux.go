@@ -1,6 +1,7 @@
 package bachata
 
 import (
+	"errors"
 	"runtime"
 	"slices"
 	"sync"
@@ -259,6 +260,8 @@ func (r ready) begin() bool {
 	}
 	return r.events&^syscall.EPOLLOUT != 0 && r.conn.claim()
 }
+
+var errPaused = errors.New("bachata: client has left too much unread")
 
 // mostReads is how often a worker reads from one connection before it goes on to the next.
 const mostReads = 4

@@ -60,7 +60,7 @@ func (c *Center) join(s *Session, channel string) error {
 	part.mu.Unlock()
 
 	if err := h.watch(); err != nil {
-		c.part(s)
+		c.depart(s)
 		return err
 	}
 	return nil
@@ -120,8 +120,8 @@ func (h *hub) watch() error {
 	return nil
 }
 
-// part removes s from its hub, and the hub with the last of its sessions.
-func (c *Center) part(s *Session) {
+// depart removes s from its hub, and the hub with the last of its sessions.
+func (c *Center) depart(s *Session) {
 	h := s.hub
 	h.remove(s)
 	part := c.registry.part(h.channel)

@@ -67,12 +67,11 @@ type traffic struct {
 var calm traffic
 
 // engage gives s a traffic of its own to write to. s.mu is held.
-func (s *Session) engage() *traffic {
+func (s *Session) engage() {
 	if s.traffic == &calm {
 		s.traffic = new(traffic)
 	}
 	s.used = true
-	return s.traffic
 }
 
 // calmDown gives back what a session without traffic does not need. s.mu is held.
@@ -211,7 +210,7 @@ func (s *Session) Detach() {
 	}
 	s.traffic = &calm
 	s.mu.Unlock()
-	s.center.part(s)
+	s.center.depart(s)
 	s.center.counters.Add(CountClosed, 1)
 }
 

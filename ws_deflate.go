@@ -135,9 +135,6 @@ func (a *appender) Write(b []byte) (int, error) {
 // inflate replaces the payload of hp, a whole message, by what it was before it was compressed. What of bt was inflated
 // before is handled first, if it is much: the input of one read may be a thousand times as long when it is inflated.
 func (c *conn) inflate(bt *arrivals, hp *happening, inHook *atomic.Bool) {
-	if len(bt.texts) == 0 {
-		bt.inflated = 0
-	}
 	if bt.inflated >= inflateBatch {
 		if in := c.deliver(bt, inHook); in != nil {
 			in.end()

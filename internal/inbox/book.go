@@ -47,9 +47,6 @@ func (b *Book[R]) OnShrink(call func(window, now int64)) { b.known.onShrink = ca
 // Last returns the highest number that was given out.
 func (b *Book[R]) Last() uint64 { return b.seq }
 
-// Entries returns how many entries all inboxes hold.
-func (b *Book[R]) Entries() int { return b.entries }
-
 // noticeBytes is about what a copy of a receipt or a gap takes in a store, besides the names in it: an id of 36 bytes,
 // numbers, and what is around a record.
 const noticeBytes = 96

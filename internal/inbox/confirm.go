@@ -7,8 +7,8 @@ import (
 	"github.com/bachata-go/bachata"
 )
 
-// popKeys is how many keys are taken before the lock is let go: one commit, which stays small.
-const popKeys = 256
+// keysAtOnce is how many keys are taken before the lock is let go: one commit, which stays small.
+const keysAtOnce = 256
 
 // PopDelivered is bachata.Queue's.
 func (e *Engine[R]) PopDelivered(ctx context.Context, channel, by string, keys []bachata.Key) ([]bachata.Popped, error) {
@@ -48,7 +48,7 @@ func popPart(keys []bachata.Key) int {
 		if Partial(keys[i]) {
 			return max(i, 1)
 		}
-		if i == popKeys {
+		if i == keysAtOnce {
 			return i
 		}
 	}

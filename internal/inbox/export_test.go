@@ -1,5 +1,14 @@
 package inbox
 
+import "github.com/bachata-go/bachata"
+
+// NewMessage makes what an inbox must know of item.
+func (b *Book[R]) NewMessage(keyer Keyer, item *bachata.Item) *Message {
+	m := new(Message)
+	b.setMessage(m, keyer, item)
+	return m
+}
+
 // Counts says what a Book keeps beside its entries, so that tests see what was forgotten to be forgotten.
 type Counts struct {
 	Boxes, Names, Slots, Told, Settled, Further, Entries int

@@ -2,15 +2,8 @@ package inbox
 
 import "github.com/bachata-go/bachata"
 
-// NewMessage makes what an inbox must know of item: the part of a put that needs no lock. The key is left out in
+// setMessage makes m what an inbox must know of item: the part of a put that needs no lock. The key is left out in
 // simple mode. It may be called concurrently with anything; the Time is left to set.
-func (b *Book[R]) NewMessage(keyer Keyer, item *bachata.Item) *Message {
-	m := new(Message)
-	b.setMessage(m, keyer, item)
-	return m
-}
-
-// setMessage is NewMessage for a Message that is used again.
 func (b *Book[R]) setMessage(m *Message, keyer Keyer, item *bachata.Item) {
 	*m = Message{
 		ID:        item.ID,

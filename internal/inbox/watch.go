@@ -87,8 +87,8 @@ func (w *Watchers) AddAll(find func(channel string) bachata.Watcher) (stop func(
 // Any reports whether anybody watches anything.
 func (w *Watchers) Any() bool { return w.count.Load() > 0 }
 
-// Wake calls all that watch channel. make is called at most once, and only if there is one.
-func (w *Watchers) Wake(channel string, make func() bachata.Wake) {
+// Wake calls all that watch channel. build is called at most once, and only if there is one.
+func (w *Watchers) Wake(channel string, build func() bachata.Wake) {
 	if !w.Any() {
 		return
 	}
@@ -101,7 +101,7 @@ func (w *Watchers) Wake(channel string, make func() bachata.Wake) {
 				continue
 			}
 			if !made {
-				wake, made = make(), true
+				wake, made = build(), true
 			}
 			found.Wake(wake)
 		}
@@ -115,7 +115,7 @@ func (w *Watchers) Wake(channel string, make func() bachata.Wake) {
 	s.mu.RUnlock()
 	for _, o := range list {
 		if !made {
-			wake, made = make(), true
+			wake, made = build(), true
 		}
 		o.wake(wake)
 	}
