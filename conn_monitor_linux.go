@@ -11,7 +11,8 @@ import (
 const (
 	monitorTick = time.Millisecond
 	poolTime    = time.Second // that connections are handled by the pool after something was held up
-	busyTicks   = 10          // that a worker which no hook holds up may take for one connection
+	// busyTicks is what a worker which no hook holds up may take for one connection: the queue may make it wait for room.
+	busyTicks = 10
 )
 
 // monitor looks at the workers of an epoll every millisecond, while they have something to do.
@@ -132,10 +133,8 @@ func (m *monitor) look() (list []left) {
 		at := w.at.Load()
 		batches += at / batchOne
 		if at&lengthMask != 0 && w.heldUp(at) && w.at.CompareAndSwap(at, at|retired) {
-			if w.inHook.Load() {
-				m.until.Store(time.Now().Add(poolTime).UnixNano())
-			}
 			if !answering(at) {
+				m.until.Store(time.Now().Add(poolTime).UnixNano())
 				list = append(list, w.leave(at))
 			}
 			next := m.worker(w.helper)
