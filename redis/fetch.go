@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/bachata-go/bachata"
 )
@@ -47,7 +48,7 @@ func (q *Queue) Fetch(ctx context.Context, channel string, after bachata.Cursor,
 			continue
 		}
 		for i := 1; i < len(reply); i += 4 {
-			e, ok := decode(channel, text(reply[i]), text(reply[i+1]), text(reply[i+2]), text(reply[i+3]))
+			e, ok := decode(channel, strings.TrimPrefix(text(reply[i]), list), text(reply[i+1]), text(reply[i+2]), text(reply[i+3]))
 			if !ok {
 				continue
 			}

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"encoding/binary"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,10 +31,11 @@ func (q *Queue) PopDelivered(ctx context.Context, channel, by string, keys []bac
 		if err != nil {
 			return nil, err
 		}
-		if m.IsInt64() { // the one message, and nothing else is to be done
-			n, _ := m.AsInt64()
-			popped[done] = bachata.Popped{Found: true, Cursor: bachata.Cursor(n)}
-			done++
+		if m.IsInt64() { // all were found, and nothing else is to be done
+			for i, k := range part {
+				popped[done+i] = bachata.Popped{Found: true, Cursor: k.Cursor}
+			}
+			done += len(part)
 			continue
 		}
 		reply, err := m.ToArray()
@@ -75,12 +77,12 @@ func (q *Queue) popArgs(by string, keys []bachata.Key) []string {
 	if named || q.options.Shared {
 		return popArgs(now, by, keys)
 	}
-	args := make([]string, 0, 3+len(keys))
-	args = append(args, strconv.FormatInt(now, 10), by, strconv.Itoa(len(keys)))
+	numbers := make([]byte, 0, 8*len(keys))
 	for _, k := range keys {
-		args = append(args, strconv.FormatUint(uint64(k.Cursor), 10))
+		numbers = binary.BigEndian.AppendUint64(numbers, uint64(k.Cursor)<<8)
+		numbers = numbers[:len(numbers)-1] // seven bytes
 	}
-	return args
+	return []string{strconv.FormatInt(now, 10), by, strconv.Itoa(len(keys)), string(numbers)}
 }
 
 // popArgs spells what pop and check take.

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"encoding/binary"
 	"strconv"
 
 	"github.com/redis/rueidis"
@@ -22,38 +21,35 @@ func (q *Queue) putOne(ctx context.Context, items []bachata.Item, results []bach
 			return false, nil
 		}
 	}
-	now := q.now()
 	list := q.keys.list(items[0].Channels[0])
 	keys := make([]string, 2, 8+len(items))
-	args := make([]string, 2, 2+5*len(items))
+	args := make([]string, 3, 3+3*len(items))
 	keys[0], keys[1] = list, list+"::state"
-	mark := ""
-	if q.keys.cluster {
-		mark = list
-	}
 	var seen map[string]bool
 	if len(items) > 1 {
 		seen = make(map[string]bool, len(items))
 	}
-	bytes := 0
+	bytes, differ := 0, false
 	for i := range items {
 		m := &items[i]
-		k := knownBy(m)
 		if seen != nil { // of two messages with one id the second has another key
 			if seen[m.ID.Text] {
 				return false, nil
 			}
 			seen[m.ID.Text] = true
 		}
-		flags, meta := encodeMeta(m, k)
-		var record [9]byte // accepted, flags, waits in one inbox
-		binary.BigEndian.PutUint64(record[:8], uint64(now)<<16)
-		record[6], record[7], record[8] = flags&flagNumber, 0, 1
+		_, meta := encodeMeta(m, knownBy(m))
 		bytes += len(m.Payload)
 		keys = append(keys, list+":"+escapeID(m.ID.Text))
-		args = append(args, string(record[:6])+k+mark, string(record[:]), m.Origin, meta, rueidis.BinaryString(m.Payload))
+		args = append(args, meta, rueidis.BinaryString(m.Payload))
+		differ = differ || m.Origin != items[0].Origin
 	}
-	args[0], args[1] = strconv.FormatInt(now, 10), strconv.Itoa(bytes)
+	args[0], args[1], args[2] = strconv.FormatInt(q.now(), 10), strconv.Itoa(bytes), items[0].Origin
+	if differ {
+		for i := range items {
+			args = append(args, items[i].Origin)
+		}
+	}
 	n, err := q.runInt(ctx, "put", q.scripts.putOne, keys, args)
 	if err != nil || n == 0 {
 		return false, err

@@ -9,7 +9,7 @@ bachata=$(cat "$secrets/redis-bachata")
 
 # What a node may do: docs/redis.md, "Rights".
 rights='+ping +info +config|get +role +select +wait +eval +evalsha'
-rights="$rights +get +set +mget +del +unlink +exists +pexpire"
+rights="$rights +get +set +setrange +mget +del +unlink +exists +pexpire +renamenx"
 rights="$rights +hget +hset +hsetnx +hmget +hgetall +hdel +zadd +zrem +zrangebyscore"
 rights="$rights +lindex +linsert +llen +lpush +lrange +lrem +lset +ltrim +rpop +rpoplpush +rpush"
 rights="$rights +spublish +ssubscribe +sunsubscribe +unsubscribe +punsubscribe +discard"

@@ -33,7 +33,7 @@ local function take(e)
   end
   n, bytes = n + 1, bytes + size
   local o = #out
-  out[o + 1], out[o + 2], out[o + 3], out[o + 4] = sub(e, lp + 1), origin, m, text
+  out[o + 1], out[o + 2], out[o + 3], out[o + 4] = e, origin, m, text
   return true, seq
 end
 

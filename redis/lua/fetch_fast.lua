@@ -11,7 +11,10 @@ do
       local P, W = KEYS[1], KEYS[2]
       if n > h and (after >= h or call('LLEN', W) == 0) then
         local most, room, lp = tonumber(ARGV[3]), tonumber(ARGV[4]), #P
-        local chunk = call('LRANGE', P, most > 64 and '-64' or '-' .. ARGV[3], '-1')
+        -- One alone is moved before it is looked at, and put back below if need be: on a cluster, not into a list that is
+        -- gone from a slot that is just moving.
+        local one = not CLUSTER and (most == 1 or m + r + g == 1) and call('RPOPLPUSH', P, W)
+        local chunk = one and {one} or call('LRANGE', P, most > 64 and '-64' or '-' .. ARGV[3], '-1')
         local out, o, bytes, fine, last = {0}, 1, 0, true, h
         local old = #chunk
         local i = old
@@ -27,12 +30,12 @@ do
             if last <= after then fine = false break end
             bytes = bytes + #v[1]
             if bytes > room and o > 1 then break end
-            out[o + 1], out[o + 2], out[o + 3], out[o + 4] = sub(e, lp + 1), v[2], meta, v[1]
+            out[o + 1], out[o + 2], out[o + 3], out[o + 4] = e, v[2], meta, v[1]
           else
             if byte(e, lp + 3) ~= 114 or #e < lp + 10 then fine = false break end
             last = struct.unpack('>I7', e, lp + 4)
             if last <= after then fine = false break end
-            out[o + 1], out[o + 2], out[o + 3], out[o + 4] = sub(e, lp + 1), '', '', ''
+            out[o + 1], out[o + 2], out[o + 3], out[o + 4] = e, '', '', ''
           end
           o = o + 4
           i = i - 1
@@ -40,17 +43,20 @@ do
         end
         local taken = old - i
         if fine and taken > 0 then
-          if taken == 1 then
-            call('RPOPLPUSH', P, W)
-          else
+          -- If that was all, the list becomes the wait list as it is.
+          if not one and not (h == n and taken == m + r + g and call('RENAMENX', P, W) == 1) then
             local moved = {}
             for j = 1, taken do moved[j] = chunk[old + 1 - j] end
             call('LTRIM', P, '0', tostring(-taken - 1))
             call('LPUSH', W, unpack(moved))
           end
-          call('SET', KEYS[3], struct.pack('>I7I7I4I5I4I6I3I3I3', n, h, m, b, r, due, t, x, g))
+          call('SETRANGE', KEYS[3], '7', struct.pack('>I7', h))
           if i > 0 or taken >= most or h < n then out[1] = 1 end
           return out
+        end
+        if one then
+          call('LREM', W, '1', one)
+          call('RPUSH', P, one)
         end
       end
     end

@@ -1,8 +1,9 @@
 -- pop takes what keys name off an inbox and tells the origins.
--- KEYS: the list, its wait list, its state. ARGV: now, by, number of keys, then the numbers if all have one, else for each its number (0: by id), id, the
--- id as in a key, from, dest.
--- Returns {numbers, over, out, due}: for each key the number of what was taken or 0; the inboxes that hold too many
--- receipts; on a cluster what was put into the list out; 1 if the inbox must be looked through for what has expired first.
+-- KEYS: the list, its wait list, its state. ARGV: now, by, number of keys, then the numbers in one text, seven bytes each,
+-- if all have one, else for each its number (0: by id), id, the id as in a key, from, dest.
+-- Returns 1 if all were found and nothing else is to be done, else {numbers, over, out, due}: for each key the number of
+-- what was taken or 0; the inboxes that hold too many receipts; on a cluster what was put into the list out; 1 if the
+-- inbox must be looked through for what has expired first.
 if s.due > 0 and now >= s.due then return {{}, {}, {}, 1} end
 local numbers, found = {}, {}
 for i = 1, n do
