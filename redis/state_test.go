@@ -2,23 +2,17 @@ package redis_test
 
 import (
 	"context"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/bachata-go/bachata"
 	"github.com/bachata-go/bachata/internal/redistest"
 )
 
-// What an emptied inbox leaves behind goes by itself, and that of an inbox which holds something never does.
-func TestStateGoes(t *testing.T) {
+// The state of an inbox expires when that is empty, and never while it holds something.
+func TestStateExpires(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	o := options(s.Addr())
-	o.SweepEvery = 20 * time.Millisecond
-	var ahead atomic.Int64
-	o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
-	q := openQueue(t, o)
+	q := openQueue(t, options(s.Addr()))
 	ctx := context.Background()
 	next := 0
 	put := func(count int) {
@@ -26,66 +20,54 @@ func TestStateGoes(t *testing.T) {
 		items := make([]bachata.Item, count)
 		for i := range items {
 			items[i] = message("bob", next)
-			items[i].NoReceipt = next == 0 // the inbox of the origin gets its state from a receipt that is not the first
 			next++
 		}
 		if _, err := q.Put(ctx, items); err != nil {
 			t.Fatal(err)
 		}
 	}
-	empty := func(channel string) {
+	empty := func(channel string, most int) {
 		t.Helper()
-		envs, err := q.Fetch(ctx, channel, 0, bachata.Limit{})
-		if err != nil || len(envs) == 0 {
-			t.Fatalf("inbox of %s: %v, %v", channel, envs, err)
-		}
-		keys := make([]bachata.Key, len(envs))
-		for i, e := range envs {
-			keys[i].Cursor = e.Cursor
-		}
-		popped, err := q.PopDelivered(ctx, channel, channel, keys)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, p := range popped {
-			if !p.Found || p.Cursor != keys[i].Cursor {
-				t.Fatalf("pop %d of %s: %v", i, channel, popped)
+		for {
+			envs, err := q.Fetch(ctx, channel, 0, bachata.Limit{Messages: most})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(envs) == 0 {
+				return
+			}
+			keys := make([]bachata.Key, len(envs))
+			for i, e := range envs {
+				keys[i].Cursor = e.Cursor
+			}
+			popped, err := q.PopDelivered(ctx, channel, channel, keys)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, p := range popped {
+				if !p.Found || p.Cursor != keys[i].Cursor {
+					t.Fatalf("pop %d of %s: %v", i, channel, popped)
+				}
 			}
 		}
 	}
-	goes := func(channel string) {
+	expires := func(channel string, want bool) {
 		t.Helper()
-		for end := time.Now().Add(20 * time.Second); s.Do("PTTL", channel+"::state") == "-1" || s.Do("ZSCORE", ":due", channel) != ""; {
-			if time.Now().After(end) {
-				t.Fatalf("the state of %s stays, or is still to be looked through", channel)
-			}
-			time.Sleep(5 * time.Millisecond)
+		if ttl := s.Do("TTL", channel+"::state"); (ttl != "-1") != want {
+			t.Errorf("TTL of the state of %s after %d messages is %s, want one: %v", channel, next, ttl, want)
 		}
 	}
-	expires := func(key string) bool { return s.Do("PTTL", key) != "-1" }
-
-	for _, count := range []int{1, 1, 2, 3} {
-		put(count)
-		empty("bob")
-	}
-	empty("of-bob")
-	put(1)
-	ahead.Add(int64(3 * time.Hour))
-	goes("of-bob")
-	if expires("bob::state") {
-		t.Error("the state of an inbox that holds something expires")
-	}
-	for _, count := range []int{1, 2} {
-		put(count)
-		empty("bob")
-	}
-	if expires("of-bob::state") {
-		t.Error("the state of an inbox that holds receipts again expires")
-	}
-	ahead.Add(int64(24 * time.Hour))
-	goes("bob")
-	put(1)
-	if expires("bob::state") {
-		t.Error("the state of an inbox that holds something again expires")
+	for _, count := range []int{1, 1, 2, 3, 1, 2} {
+		for _, most := range []int{1, 100} {
+			put(count)
+			expires("bob", false)
+			put(count)
+			expires("bob", false)
+			empty("bob", most)
+			expires("bob", true)
+			expires("of-bob", false)
+			empty("of-bob", most)
+			expires("of-bob", true)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -87,6 +88,7 @@ func TestSlotMoves(t *testing.T) {
 	c := redistest.StartCluster(t, 3)
 	a, b := two(t, options(c.Nodes[0].Addr()))
 	l := startLoad(t, a, b)
+	t.Cleanup(func() { l.explain(c) })
 	l.grows(100)
 	for i := range loadChannels {
 		for _, channel := range []string{fmt.Sprint("load", i), fmt.Sprint("of-load", i)} {
@@ -96,6 +98,39 @@ func TestSlotMoves(t *testing.T) {
 		l.grows(30)
 	}
 	l.finish()
+}
+
+// explain logs, if the test has failed, what is left on the nodes of a cluster of messages that have not arrived.
+func (l *load) explain(c *redistest.Cluster) {
+	if !l.t.Failed() {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for channel, n := range l.accepted {
+		var missing []int
+		for id := range n {
+			if !slices.Contains(l.got[channel], id) {
+				missing = append(missing, id)
+			}
+		}
+		if len(missing) == 0 {
+			continue
+		}
+		l.t.Logf("%s: %v have not arrived of %d; in their order came %v", channel, missing, n, l.got[channel])
+		h := fnv.New32a()
+		_, _ = h.Write([]byte(channel))
+		list := fmt.Sprintf("{%d}%s", h.Sum32()%1024, channel)
+		for i, s := range c.Nodes {
+			for _, command := range [][]string{
+				{"LRANGE", list, "0", "-1"}, {"LRANGE", list + ":wait", "0", "-1"}, {"GET", list + "::state"},
+				{"LRANGE", list + ":" + strconv.Itoa(missing[0]), "0", "-1"}, {"CLUSTER", "NODES"},
+			} {
+				answer, err := s.Try(command...)
+				l.t.Logf("node %d: %q: %q, %v", i, command, answer, err)
+			}
+		}
+	}
 }
 
 func TestClusterNodeKilled(t *testing.T) {

@@ -27,7 +27,7 @@ local function recover(P, s)
 end
 
 -- load returns the state of the inbox at P: n the last number, h the last one that was handed out, m messages and b
--- their bytes, r receipts, g gaps, due when it is to be looked through (ms), t marks in the lists, x messages with a key
+-- their bytes, r receipts, g gaps, due when something may expire (ms), t marks in the lists, x messages with a key
 -- like '::m'. known is false if nothing had been stored.
 local function load(P)
   local s = states[P]
@@ -44,15 +44,14 @@ local function load(P)
   return s
 end
 
--- save writes the states that were touched. A state outlives its inbox for a while, so that wake-ups can go on to say
--- what they follow on. It has a native expiry only if nothing is due: an inbox that empties with each message would else
--- pay 1 µs for an expiry that comes and goes.
+-- save writes the states that were touched. A state outlives its inbox for two hours, so that wake-ups can go on to
+-- say what they follow on.
 local function save()
   for P in pairs(touched) do
     local s = states[P]
     local raw = pack(STATE, s.n, s.h, math.max(0, s.m), math.max(0, s.b), math.max(0, s.r), s.due, math.max(0, s.t),
       math.max(0, s.x), math.max(0, s.g))
-    if s.m <= 0 and s.r <= 0 and s.g <= 0 and s.due == 0 then
+    if s.m <= 0 and s.r <= 0 and s.g <= 0 then
       call('SET', P .. '::state', raw, 'EX', '7200')
     else
       call('SET', P .. '::state', raw)
@@ -70,15 +69,8 @@ local function nextseq(s)
   return n
 end
 
--- visit returns when an inbox in which something must leave at the time given is looked through: then, or if it is
--- earlier in two hours, or in as long as nothing was put into it by now. So what an emptied one has left goes.
-local function visit(s, at)
-  return math.min(at, now + math.max(7200000, now - math.floor(s.n / 2048)))
-end
-
 -- deadline notes that something in s must leave at the time given.
 local function deadline(P, s, at)
-  at = visit(s, at)
   if s.due == 0 or at < s.due then
     s.due = at
     call('ZADD', DUE, at, P)

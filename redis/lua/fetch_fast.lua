@@ -11,8 +11,8 @@ do
       local P, W = KEYS[1], KEYS[2]
       if n > h and (after >= h or call('LLEN', W) == 0) then
         local most, room, lp = tonumber(ARGV[3]), tonumber(ARGV[4]), #P
-        -- One alone is moved before it is looked at, and put back below if need be: on a cluster, not into a list that is
-        -- gone from a slot that is just moving.
+        -- One alone is moved before it is looked at, and put back below if need be. On a cluster nothing is written before
+        -- all is read: the slot may be moving, and then any command can fail.
         local one = not CLUSTER and (most == 1 or m + r + g == 1) and call('RPOPLPUSH', P, W)
         local chunk = one and {one} or call('LRANGE', P, most > 64 and '-64' or '-' .. ARGV[3], '-1')
         local out, o, bytes, fine, last = {0}, 1, 0, true, h
@@ -44,13 +44,19 @@ do
         local taken = old - i
         if fine and taken > 0 then
           -- If that was all, the list becomes the wait list as it is.
-          if not one and not (h == n and taken == m + r + g and call('RENAMENX', P, W) == 1) then
+          if CLUSTER and taken == 1 then
+            call('RPOPLPUSH', P, W)
+          elseif not one and (CLUSTER or h < n or taken ~= m + r + g or call('RENAMENX', P, W) == 0) then
             local moved = {}
             for j = 1, taken do moved[j] = chunk[old + 1 - j] end
             call('LTRIM', P, '0', tostring(-taken - 1))
             call('LPUSH', W, unpack(moved))
           end
-          call('SETRANGE', KEYS[3], '7', struct.pack('>I7', h))
+          if CLUSTER or m + r + g == 0 then
+            call('SET', KEYS[3], sub(raw, 1, 7) .. struct.pack('>I7', h) .. sub(raw, 15))
+          else
+            call('SETRANGE', KEYS[3], '7', struct.pack('>I7', h))
+          end
           if i > 0 or taken >= most or h < n then out[1] = 1 end
           return out
         end

@@ -134,8 +134,8 @@ if what == 'expire' and more == 0 then
     if not calm.m then s.m, s.b = 0, 0 end
     if not calm.r then s.r = 0 end
   end
-  s.due = due and visit(s, due) or 0
-  if due then call('ZADD', DUE, s.due, P) else call('ZREM', DUE, P) end
+  s.due = due or 0
+  if due then call('ZADD', DUE, due, P) else call('ZREM', DUE, P) end
 end
 touched[P] = true
 local out = tell()

@@ -5,7 +5,7 @@ if not CLUSTER and #ARGV == 4 and ARGV[3] ~= '1' then
   local raw = call('GET', KEYS[3])
   if raw and #raw == 42 then
     local P, W, by = KEYS[1], KEYS[2], ARGV[2]
-    local m, b, _, due, t = unp('>I4I5I4I6I3', raw, 15)
+    local m, b, r, due, t, _, g = unp('>I4I5I4I6I3I3I3', raw, 15)
     local now, count, lp = tonumber(ARGV[1]), tonumber(ARGV[3]), #P
     if now < due and t == 0 and not string.find(P, '%', 1, true) then
       local tail = call('LRANGE', W, '-' .. ARGV[3], '-1')
@@ -32,7 +32,7 @@ if not CLUSTER and #ARGV == 4 and ARGV[3] ~= '1' then
         local OS = O .. '::state'
         local oraw = call('GET', OS)
         if oraw and #oraw == 42 then
-          local on, oh, om, ob, oR, odue = unp('>I7I7I4I5I4I6', oraw)
+          local on, oh, om, ob, oR, odue, _, _, og = unp('>I7I7I4I5I4I6I3I3I3', oraw)
           local records = call('HMGET', KNOWN, unpack(ks))
           fine = odue > 0 and odue <= now + RAGE and oR + count <= RECEIPTS
           local report, set = pack('>BI6Hc0', 0, now, #by, by), {}
@@ -75,10 +75,19 @@ if not CLUSTER and #ARGV == 4 and ARGV[3] ~= '1' then
             m, b = m - count, b - size
             if m < 0 then m = 0 end
             if b < 0 then b = 0 end
-            call('SETRANGE', KEYS[3], '14', pack('>I4I5', m, b))
+            if m > 0 or r > 0 or g > 0 then
+              call('SETRANGE', KEYS[3], '14', pack('>I4I5', m, b))
+            else
+              call('SET', KEYS[3], sub(raw, 1, 14) .. pack('>I4I5', m, b) .. sub(raw, 24), 'EX', '7200')
+            end
             call('HSET', KNOWN, unpack(set))
             if type(redis.pcall('LPUSH', O, unpack(elements))) == 'number' then
-              call('SETRANGE', OS, '0', pack('>I7I7I4I5I4', seq, oh, om, ob, oR + count))
+              local state = pack('>I7I7I4I5I4', seq, oh, om, ob, oR + count)
+              if om > 0 or oR > 0 or og > 0 then
+                call('SETRANGE', OS, '0', state)
+              else
+                call('SET', OS, state .. sub(oraw, 28))
+              end
               call('SPUBLISH', O .. '::wake', '')
             end
             return 1

@@ -6,7 +6,7 @@ if not CLUSTER and #ARGV == 4 and ARGV[3] == '1' then
   local raw = call('GET', KEYS[3])
   local e = raw and #raw == 42 and call('RPOP', W) -- put back below if it is not the one
   if e then
-    local m, b, _, due, t = unp('>I4I5I4I6I3', raw, 15)
+    local m, b, r, due, t, _, g = unp('>I4I5I4I6I3I3I3', raw, 15)
     local now, lp, c = tonumber(ARGV[1]), #P, byte(e, #P + 2)
     if now < due and t == 0 and byte(e, lp + 1) == 58 and c and c ~= 58 and c ~= 37 and sub(e, 1, lp) == P then
       local v = redis.pcall('LRANGE', e, '1', '2')
@@ -26,7 +26,7 @@ if not CLUSTER and #ARGV == 4 and ARGV[3] == '1' then
             dest = sub(P, PREFIX + 1)
           end
           if type(record) == 'string' and #record >= 9 and dest then
-            local on, oh, om, ob, oR, odue = unp('>I7I7I4I5I4I6', oraw)
+            local on, oh, om, ob, oR, odue, _, _, og = unp('>I7I7I4I5I4I6I3I3I3', oraw)
             local accepted, f, p = unp('>I6BH', record)
             if odue > 0 and odue <= now + RAGE and oR < RECEIPTS and f < 2 and p > 0 and (p > 1 or now - accepted < WINDOW) then
               local by = ARGV[2]
@@ -36,10 +36,19 @@ if not CLUSTER and #ARGV == 4 and ARGV[3] == '1' then
               call('DEL', e)
               if m > 0 then m = m - 1 end
               b = b > bytes and b - bytes or 0
-              call('SETRANGE', KEYS[3], '14', pack('>I4I5', m, b))
+              if m > 0 or r > 0 or g > 0 then
+                call('SETRANGE', KEYS[3], '14', pack('>I4I5', m, b))
+              else
+                call('SET', KEYS[3], sub(raw, 1, 14) .. pack('>I4I5', m, b) .. sub(raw, 24), 'EX', '7200')
+              end
               call('HSET', KNOWN, k, pack('>I6BHc0BI6Hc0', accepted, f, p - 1, sub(record, 10), 0, now, #by, by))
               if type(redis.pcall('LPUSH', O, O .. element)) == 'number' then
-                call('SETRANGE', OS, '0', pack('>I7I7I4I5I4', number, oh, om, ob, oR + 1))
+                local state = pack('>I7I7I4I5I4', number, oh, om, ob, oR + 1)
+                if om > 0 or oR > 0 or og > 0 then
+                  call('SETRANGE', OS, '0', state)
+                else
+                  call('SET', OS, state .. sub(oraw, 28))
+                end
                 call('SPUBLISH', O .. '::wake', pack('>I7', on) .. element)
               end
               return 1

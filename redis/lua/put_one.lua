@@ -7,7 +7,7 @@ local call, sub, byte, pack = redis.call, string.sub, string.byte, struct.pack
 local P = KEYS[1]
 local raw = call('GET', KEYS[2])
 if not raw or #raw ~= 42 then return 0 end
-local n, h, m, b, _, due = struct.unpack('>I7I7I4I5I4I6', raw)
+local n, h, m, b, r, due, _, _, g = struct.unpack('>I7I7I4I5I4I6I3I3I3', raw)
 local now, count, bytes = tonumber(ARGV[1]), #KEYS - 2, tonumber(ARGV[2])
 if due <= now or due > now + AGE or m + count > MESSAGES or b + bytes > BYTES then return 0 end
 local old
@@ -76,6 +76,11 @@ else
   old = call('RPUSH', AGING, unpack(aging))
   call('SPUBLISH', P .. '::wake', '')
 end
-call('SETRANGE', KEYS[2], '0', pack('>I7I7I4I5', n, h, m + count, b + bytes))
+local state = pack('>I7I7I4I5', n, h, m + count, b + bytes)
+if CLUSTER or m + r + g == 0 then -- the state of what was empty may be about to expire
+  call('SET', KEYS[2], state .. sub(raw, 24))
+else
+  call('SETRANGE', KEYS[2], '0', state)
+end
 if old > CAP or old % 512 < count then return 2 end
 return 1

@@ -44,8 +44,8 @@ local metas = call('HGETALL', P .. '::meta')
 for i = 1, #metas, 2 do
   if putTime(metas[i + 1]) + AGE <= now and call('EXISTS', metas[i]) == 0 then call('HDEL', P .. '::meta', metas[i]) end
 end
-s.due = due and visit(s, due) or 0
-if due then call('ZADD', DUE, s.due, P) else call('ZREM', DUE, P) end
+s.due = due or 0
+if due then call('ZADD', DUE, due, P) else call('ZREM', DUE, P) end
 touched[P] = true
 tell()
 save()
