@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -302,4 +303,68 @@ func TestHeldUp(t *testing.T) {
 			t.Errorf("%s: held up though it went on", test.name)
 		}
 	}
+}
+
+// When more connections are readable than one batch takes, a second worker helps, as far as there is a processor for it,
+// and ends when there is nothing left.
+func TestSecondWorker(t *testing.T) {
+	t.Parallel()
+	h := pollHandler(t)
+	busy := &busyReceiver{entered: make(chan bool), release: make(chan bool)}
+	_, first := pollPair(t, h, busy)
+	h.poller.mu.Lock()
+	m := &h.poller.epoll.monitor
+	h.poller.mu.Unlock()
+	m.runs.Store(true) // as if it did: nobody takes the worker's place
+	clients := []net.Conn{first}
+	receivers := make([]quietReceiver, 2*batchEvents)
+	for i := range receivers {
+		_, c := pollPair(t, h, &receivers[i])
+		clients = append(clients, c)
+	}
+	for i, c := range clients {
+		if _, err := c.Write(masked(ws.OpText, "hi")); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			<-busy.entered
+		}
+	}
+	busy.release <- true
+	helped := func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.spare != nil && len(m.workers) == 1
+	}
+	want := runtime.GOMAXPROCS(0) > 1
+	for deadline := time.Now().Add(20 * time.Second); helped() != want && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	if got := helped(); got != want {
+		t.Errorf("a second worker has come and gone: %v, want %v", got, want)
+	}
+	for i := range receivers {
+		for deadline := time.Now().Add(20 * time.Second); receivers[i].received.Load() == 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("what client %d sent was not handled", i)
+			}
+		}
+	}
+	for _, c := range clients {
+		c.Close()
+	}
+	<-doneOf(h)
+}
+
+// busyReceiver is a session that takes its time, without a hook.
+type busyReceiver struct {
+	quietReceiver
+	entered chan bool
+	release chan bool
+}
+
+func (r *busyReceiver) begin([][]byte, []Key, *atomic.Bool) *intake {
+	r.entered <- true
+	<-r.release
+	return nil
 }
