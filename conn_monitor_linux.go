@@ -11,8 +11,9 @@ import (
 const (
 	monitorTick = time.Millisecond
 	poolTime    = time.Second // that connections are handled by the pool after something was held up
-	// busyTicks is what a worker which no hook holds up may take for one connection: the queue may make it wait for room.
-	busyTicks = 10
+	// busyTicks is what a worker which no hook holds up may take for one connection: with a message to thousands, or because
+	// a queue on disk makes it wait for room.
+	busyTicks = 3
 )
 
 // monitor looks at the workers of an epoll every millisecond, while they have something to do.
@@ -133,8 +134,10 @@ func (m *monitor) look() (list []left) {
 		at := w.at.Load()
 		batches += at / batchOne
 		if at&lengthMask != 0 && w.heldUp(at) && w.at.CompareAndSwap(at, at|retired) {
-			if !answering(at) {
+			if w.inHook.Load() || m.e.batches && !answering(at) {
 				m.until.Store(time.Now().Add(poolTime).UnixNano())
+			}
+			if !answering(at) {
 				list = append(list, w.leave(at))
 			}
 			next := m.worker(w.helper)

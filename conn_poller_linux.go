@@ -14,8 +14,8 @@ import (
 // between goroutines. What an application's hooks and routes may do to that, the poller sees to:
 //
 //   - When there is more to do than one worker gets done, others help (monitor.help).
-//   - What a batch of events brought is answered at its end; a queue that waits for a disk is waited for then, once
-//     (Batcher). If that takes long, the worker's place is another's meanwhile.
+//   - A queue that waits for a disk is waited for once, at the end of a batch of events (Batcher). If that takes long, the
+//     worker's place is another's meanwhile.
 //   - A worker that is held up by a hook loses the rest of its events, and its place, to others (monitor).
 //   - Where much is held up, or where each call to the queue waits for a server, each connection is handled by a goroutine
 //     of a pool (hands).
@@ -38,15 +38,14 @@ type epoll struct {
 	fd   int
 	stop int32 // signalled when the last connection has gone
 
-	mostOwed int // messages and confirmations, after which a worker answers before it reads more
+	batches bool // what the connections of a batch put and pop is waited for together, at its end
 
 	stopped atomic.Bool
 	monitor monitor
 }
 
 const (
-	mostOwed      = 64   // epoll.mostOwed
-	mostOwedBatch = 1024 // the same, where what it holds is waited for together
+	mostOwed = 1024 // messages and confirmations that a batch waits for together
 
 	inputEvents  = syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLET&0xffffffff
 	outputEvents = inputEvents | syscall.EPOLLOUT
@@ -154,10 +153,9 @@ func (p *poller) open(h *Handler) bool {
 	p.hands.open()
 	p.epoll, p.conns = e, nil
 	_, batches := h.Center.queue.(Batcher)
-	if e.mostOwed = mostOwed; batches {
-		e.mostOwed = mostOwedBatch
-	}
-	e.monitor.init(e, !batches && !h.Center.queue.Info().Immediate)
+	immediate := h.Center.queue.Info().Immediate
+	e.batches = batches && !immediate
+	e.monitor.init(e, !batches && !immediate)
 	e.start(false)
 	return true
 }

@@ -112,7 +112,7 @@ func (w *pollWorker) handle(n int) (rest int) {
 	w.at.Store(at)
 	m.watch()
 	for owes := 0; ; {
-		if owes >= w.e.mostOwed {
+		if owes >= mostOwed {
 			next := int(at & begunMask)
 			if !w.at.CompareAndSwap(at, at|begunMask) {
 				return -1
@@ -266,8 +266,8 @@ var errPaused = errors.New("bachata: client has left too much unread")
 // mostReads is how often a worker reads from one connection before it goes on to the next.
 const mostReads = 4
 
-// run reads and handles what comes, until nothing more is there. w is nil if the goroutine is of the pool. A worker
-// does not wait for the queue: it is returned what is to be answered, and the connection stays claimed.
+// run reads and handles what comes, until nothing more is there. w is nil if the goroutine is of the pool. A worker whose
+// batch is waited for together is returned what is to be answered, and the connection stays claimed.
 func (c *conn) run(w *pollWorker) begun {
 	told := true
 	for reads := 1; ; reads++ {
@@ -286,7 +286,7 @@ func (c *conn) run(w *pollWorker) begun {
 			c.gone(err)
 			return begun{}
 		case b.intake != nil:
-			if w != nil {
+			if w != nil && w.e.batches {
 				return b
 			}
 			b.intake.end()
