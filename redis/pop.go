@@ -154,6 +154,9 @@ func (k keyspace) inbox(list string) []string {
 	if k.cluster {
 		keys = append(keys, list+"::same")
 		keys = append(keys, k.globals(list)...)
+		// No key has this name. While the slot moves, a server refuses scripts of which it has some keys and not all:
+		// always, then, and so before the key of a message, which no script can name beforehand, is missed.
+		keys = append(keys, list+"::none")
 	}
 	return keys
 }
