@@ -7,7 +7,8 @@ import (
 )
 
 const (
-	mostCorked = 256      // connections that wait for the end of a batch
+	manyCorked = 256      // connections that need not wait for the end of a batch
+	mostCorked = 1024     // connections that do
 	mostCork   = 16 << 10 // bytes of one that do
 	mostHeld   = 2 * time.Millisecond
 )
@@ -42,7 +43,7 @@ func (k *cork) close() {
 func (k *cork) yield() {
 	k.mu.Lock()
 	k.batches--
-	if k.closing > 0 || k.batches > 0 && len(k.conns) < mostCorked {
+	if k.closing > 0 || k.batches > 0 && len(k.conns) < manyCorked {
 		k.mu.Unlock()
 		return
 	}
@@ -78,6 +79,9 @@ func (k *cork) take(c *conn) bool {
 	defer k.mu.Unlock()
 	if k.batches+k.closing == 0 || len(k.conns) >= mostCorked {
 		return false
+	}
+	if len(k.conns) == manyCorked {
+		k.timer.Reset(0) // they are written in a row, while more is prepared
 	}
 	if len(k.conns) == 0 {
 		if k.timer == nil {
