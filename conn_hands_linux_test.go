@@ -39,6 +39,10 @@ type immediateQueue struct{ Queue }
 func (immediateQueue) Info() Info                               { return Info{Immediate: true} }
 func (immediateQueue) Watch(string, func(Wake)) (func(), error) { return func() {}, nil }
 
+func (immediateQueue) Fetch(context.Context, string, Cursor, Limit) ([]Envelope, error) {
+	return nil, nil
+}
+
 // pollPair returns a polled connection, whose session is r, and its other end.
 func pollPair(t *testing.T, h *Handler, r receiver) (*conn, net.Conn) {
 	t.Helper()
@@ -208,8 +212,6 @@ func (batchQueue) Put(_ context.Context, items []Item) ([]PutResult, error) {
 	return slices.Repeat([]PutResult{{Stored}}, len(items)), nil
 }
 
-func (batchQueue) Fetch(context.Context, string, Cursor, Limit) ([]Envelope, error) { return nil, nil }
-
 // A worker that a hook holds up owes answers to those who came before in its batch, and has others to read from: both
 // are seen to meanwhile.
 func TestHeldUpWorkerOwes(t *testing.T) {
@@ -367,4 +369,62 @@ func (r *busyReceiver) begin([][]byte, []Key, *atomic.Bool) *intake {
 	r.entered <- true
 	<-r.release
 	return nil
+}
+
+// OnClose is a hook like others: while it waits, connections are handled by the pool.
+func TestHeldUpByOnClose(t *testing.T) {
+	t.Parallel()
+	h := pollHandler(t)
+	entered, release := make(chan bool), make(chan bool)
+	h.OnClose = func(*Session) {
+		entered <- true
+		<-release
+	}
+	c, client := pollPair(t, h, nil)
+	other, _ := pollPair(t, h, &quietReceiver{}) // so that the epoll stays
+	h.poller.mu.Lock()
+	m := &h.poller.epoll.monitor
+	h.poller.mu.Unlock()
+	s, err := h.Center.Attach(c, Identity{Channel: "anna"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.mu.Lock()
+	c.session = s
+	c.mu.Unlock()
+	client.Close()
+	<-entered
+	for deadline := time.Now().Add(20 * time.Second); !m.dispatching() && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond / 4)
+	}
+	if !m.dispatching() {
+		t.Error("the pool is not used while OnClose blocks")
+	}
+	release <- true
+	other.cut(nil)
+	<-doneOf(h)
+}
+
+// A worker that has lost its place while it waits for the disk holds no buffer: while a disk does not come back, there are
+// many of them.
+func TestAnsweringHoldsNoBuffer(t *testing.T) {
+	t.Parallel()
+	h := pollHandler(t)
+	_, client := pollPair(t, h, &quietReceiver{})
+	h.poller.mu.Lock()
+	e := h.poller.epoll
+	h.poller.mu.Unlock()
+	w := e.monitor.add(true)
+	w.at.Store(batchOne | 1<<begunBits | 2)
+	e.monitor.watch()
+	for w.at.Load()&retired == 0 {
+		time.Sleep(monitorTick)
+	}
+	e.monitor.mu.Lock()
+	if w.input != nil {
+		t.Error("the worker has kept its buffer")
+	}
+	e.monitor.mu.Unlock()
+	client.Close()
+	<-doneOf(h)
 }

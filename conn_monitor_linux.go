@@ -51,6 +51,9 @@ func (m *monitor) worker(helper bool) *pollWorker {
 	}
 	w.helper, w.last, w.ticks = helper, 0, 0
 	w.at.Store(0)
+	if w.input == nil {
+		w.input = new(input)
+	}
 	return w
 }
 
@@ -139,6 +142,10 @@ func (m *monitor) look() (list []left) {
 			}
 			if !answering(at) {
 				list = append(list, w.leave(at))
+			}
+			if m.spare == nil && answering(at) {
+				m.spare = &pollWorker{e: m.e, input: w.input}
+				w.input = nil
 			}
 			next := m.worker(w.helper)
 			m.workers[i] = next

@@ -43,7 +43,7 @@ type pollWorker struct {
 	again  []*conn // claimed, for the next batch
 	batch  [batchEvents]ready
 	events [batchEvents]syscall.EpollEvent
-	input  input
+	input  *input // the next worker's, once this one has lost its place and only answers
 }
 
 // The parts of pollWorker.at: the number of the batch, its length, and how many of it were begun.
@@ -283,6 +283,10 @@ func (c *conn) run(w *pollWorker) begun {
 			}
 			told = true
 		case err != nil:
+			if w != nil { // OnClose is the application's
+				w.inHook.Store(true)
+				defer w.inHook.Store(false)
+			}
 			c.gone(err)
 			return begun{}
 		case b.intake != nil:
@@ -306,7 +310,7 @@ func (c *conn) run(w *pollWorker) begun {
 func (c *conn) readOnce(w *pollWorker, told bool) (begun, error) {
 	var in *input
 	if w != nil {
-		in = &w.input
+		in = w.input
 	} else {
 		in = c.h.buffers.input()
 	}

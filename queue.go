@@ -231,7 +231,8 @@ type Wake struct {
 }
 
 // A Batcher is a Queue that need not be waited for after each call. Optional: without it, who serves many connections
-// waits for each, or has a goroutine for each.
+// waits for each, or has a goroutine for each. A queue that is wrapped needs a Batch of its own: one that is promoted from
+// an embedded queue goes past what the wrapper does.
 type Batcher interface {
 	// Batch returns an empty batch.
 	Batch() Batch

@@ -18,11 +18,11 @@ type intake struct {
 	frame   Frame
 	made    []Message // room for messages
 	items   []Item
-	bytes   int         // of the payloads of items that have no result yet
-	results []PutResult // of the first of items
+	bytes   int // of the items' payloads
+	results []PutResult
 	routed  []routed
 	keys    []Key
-	popped  []Popped // of the first of keys
+	popped  []Popped
 	popErr  error
 	replies []reply
 	text    []byte
@@ -58,14 +58,7 @@ func (c *Center) newIntake() any {
 // release is the last thing that is done with an intake.
 func (b *intake) release() {
 	c := b.center
-	clear(b.items)
-	clear(b.results)
-	clear(b.routed)
-	clear(b.keys)
-	clear(b.replies)
-	b.items, b.bytes, b.results, b.routed = b.items[:0], 0, b.results[:0], b.routed[:0]
-	b.keys, b.popped, b.popErr = b.keys[:0], b.popped[:0], nil
-	b.replies, b.out = b.replies[:0], b.out[:0]
+	b.reset()
 	b.session, b.made, b.inHook = nil, nil, nil
 	b.frame = Frame{Transport: Transport{IDs: b.frame.Transport.IDs[:0]}}
 	if cap(b.out) > keptBuffer {
@@ -73,6 +66,17 @@ func (b *intake) release() {
 	}
 	c.intakes.Put(b)
 	c.leave()
+}
+
+// reset empties an intake that is answered.
+func (b *intake) reset() {
+	clear(b.items)
+	clear(b.routed)
+	clear(b.keys)
+	clear(b.replies)
+	b.items, b.bytes, b.results, b.routed = b.items[:0], 0, nil, b.routed[:0]
+	b.keys, b.popped, b.popErr = b.keys[:0], nil, nil
+	b.replies, b.out = b.replies[:0], b.out[:0]
 }
 
 // Receive handles the texts of complete frames, in order, and answers them with one write. It is called by one
@@ -85,8 +89,8 @@ func (s *Session) Receive(texts [][]byte) {
 }
 
 // begin does what Receive does but for waiting for the queue and for what comes behind that, and takes what is proven off
-// the inbox. Who calls it ends what it returns, and calls it again only then. It may block while routes run. It returns
-// nil if the center is closed.
+// the inbox. Who calls it ends what it returns, and calls it again only then. It may block while routes run; when much was
+// collected, that is stored and answered first. It returns nil if the center is closed.
 func (s *Session) begin(texts [][]byte, proven []Key, inHook *atomic.Bool) *intake {
 	c := s.center
 	if !c.enter() {
@@ -101,8 +105,10 @@ func (s *Session) begin(texts [][]byte, proven []Key, inHook *atomic.Bool) *inta
 			b.made = make([]Message, min(len(texts)-i, messagesAtOnce))
 		}
 		s.receive(b, text)
-		if len(b.items)-len(b.results) >= batchItems || b.bytes >= batchBytes || len(b.keys)-len(b.popped) >= c.options.Window.Messages {
+		if len(b.items) >= batchItems || b.bytes >= batchBytes || len(b.keys) >= c.options.Window.Messages {
 			b.store()
+			b.finish()
+			b.reset()
 		}
 	}
 	b.store()
@@ -112,16 +118,11 @@ func (s *Session) begin(texts [][]byte, proven []Key, inHook *atomic.Bool) *inta
 // store hands what was collected to the queue.
 func (b *intake) store() {
 	c, s := b.center, b.session
-	if items := b.items[len(b.results):]; len(items) > 0 {
-		b.results = append(b.results, c.put(&b.cause, b.batch, items)...)
-		b.bytes = 0
+	if len(b.items) > 0 {
+		b.results = c.put(&b.cause, b.batch, b.items)
 	}
-	if keys := b.keys[len(b.popped):]; len(keys) > 0 {
-		popped, err := s.take(&b.cause, b.batch, keys)
-		b.popped = append(b.popped, popped...)
-		if err != nil {
-			b.popErr = err
-		}
+	if len(b.keys) > 0 {
+		b.popped, b.popErr = s.take(&b.cause, b.batch, b.keys)
 	}
 }
 
@@ -135,14 +136,21 @@ func (b *intake) settle() {
 		return
 	}
 	b.center.logQueueError("wait", err)
+	clear(b.popped) // they are popped again
 	b.popErr = err
 	for i := range b.results {
 		b.results[i] = make(PutResult, len(b.results[i])) // all Unavailable
 	}
 }
 
-// end settles and answers.
+// end is all that is still to be done with an intake that has stored what it holds.
 func (b *intake) end() {
+	b.finish()
+	b.release()
+}
+
+// finish settles and answers.
+func (b *intake) finish() {
 	b.settle()
 	batch, ok := b.session.socket.(corker)
 	if ok {
@@ -154,7 +162,6 @@ func (b *intake) end() {
 		batch.uncork()
 	}
 	b.post()
-	b.release()
 }
 
 // receive handles one frame.

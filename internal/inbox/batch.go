@@ -49,11 +49,11 @@ func (b *batch[R]) Put(ctx context.Context, items []bachata.Item) ([]bachata.Put
 	}
 	ticket, woken := e.leaveLater()
 	b.news.woken = join(b.news.woken, woken)
+	if wait || len(woken) > 0 { // what has expired wakes too
+		b.ticket = ticket
+	}
 	if failed != nil && len(messages) == 0 {
 		return results, failed
-	}
-	if wait {
-		b.ticket = ticket
 	}
 	b.news.messages = join(b.news.messages, messages)
 	if b.puts == nil {
