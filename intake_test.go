@@ -56,9 +56,8 @@ func TestHookHoldsUpNoReceiver(t *testing.T) {
 type unsafeQueue struct{ *faultyQueue }
 
 type unsafeBatch struct {
-	q    unsafeQueue
-	keys []bachata.Key
-	do   []func(ctx) error
+	q  unsafeQueue
+	do []func(ctx) error
 }
 
 func (q unsafeQueue) Batch() bachata.Batch { return &unsafeBatch{q: q} }
