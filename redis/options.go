@@ -13,7 +13,7 @@ import (
 //
 // Of the embedded QueueOptions all hold for the whole store, not for one node: nodes that share a server should have
 // the same. SweepEvery is how often this node looks for what has expired anywhere, and for what wake-ups may have missed.
-// DedupeCap counts all remembered ids, with those of messages that are still pending; one costs about 110 bytes of the
+// DedupeCap counts all remembered ids, with those of messages that are still pending; one costs about 120 bytes of the
 // server's memory. Now stamps what is put; the clocks of nodes should agree within seconds.
 type Options struct {
 	bachata.QueueOptions
