@@ -1,6 +1,6 @@
 # Everything that the project is built and checked with. `make test` is what has to pass.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint race bench compare cover fuzz torture
+.PHONY: help run test lint race bench compare cover fuzz torture valkey
 
 ARGS ?=
 FUZZTIME ?= 1m
@@ -42,6 +42,9 @@ torture: ## the long runs: kills and losses of power (needs root) on disk, kills
 	go test ./internal/faults -count=1 -run TestKillRounds -rounds 200 -v -timeout 15m
 	go test -tags long ./internal/faults -count=1 -run TestPowerLoss -rounds 200 -v -timeout 15m
 	go test ./internal/faults -count=1 -run TestRedis -rounds 50 -v -timeout 15m
+
+valkey: ## what needs a Redis, against Valkey, which it installs on Debian; ROUNDS=50 for the long form
+	@scripts/valkey
 
 fuzz: ## every fuzz target, each for FUZZTIME (1m)
 	@scripts/fuzz $(FUZZTIME)

@@ -49,7 +49,7 @@ func grant(t *testing.T, s *redistest.Server) {
 func TestRights(t *testing.T) {
 	t.Parallel()
 	single := redistest.Start(t, "--appendonly", "yes")
-	replica := redistest.StartReplica(t, single)
+	replica := redistest.StartReplica(t, single, "--appendonly", "yes")
 	shared := redistest.Start(t)
 	cluster := redistest.StartCluster(t, 3)
 	servers := append([]*redistest.Server{single, replica, shared}, cluster.Nodes...)

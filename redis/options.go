@@ -43,7 +43,8 @@ type Options struct {
 	PollEvery time.Duration
 
 	// Wait is how many replicas must have a put before it is accepted. Where the server has WAITAOF (Redis 7.2) and its
-	// append-only file is on, they and the server must have written it to disk. Default 0.
+	// append-only file is on, they and the server must have written it to disk, and a replica that keeps no such file is not
+	// counted. Default 0.
 	Wait int
 	// WaitTimeout is how long replicas may take, after which the put is refused as unavailable. Default 2 s.
 	WaitTimeout time.Duration

@@ -18,7 +18,8 @@ import (
 
 func TestSentinelFailover(t *testing.T) {
 	t.Parallel()
-	r := redistest.StartSentinel(t, "--appendonly", "yes")
+	durable := []string{"--appendonly", "yes", "--appendfsync", "always"}
+	r := redistest.StartSentinel(t, durable...)
 	o := options(r.Addrs()...)
 	o.Sentinel = redistest.MasterSet
 	o.Wait = 1 // else a failover may lose what it had not replicated
@@ -34,7 +35,7 @@ func TestSentinelFailover(t *testing.T) {
 		}
 		return nil
 	})
-	redistest.StartReplica(t, r.Replica)
+	redistest.StartReplica(t, r.Replica, durable...)
 	l.grows(100)
 	l.finish()
 }
@@ -70,6 +71,33 @@ func TestWait(t *testing.T) {
 	replica.Resume()
 	redistest.Eventually(t, "accept it again", func() error { return put(1) })
 	want(t, q, "bob", "0", "1")
+}
+
+// Replicas that keep no append-only file are counted where the server can't tell, and else named as the reason.
+func TestWaitForFiles(t *testing.T) {
+	t.Parallel()
+	primary := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
+	replica := redistest.StartReplica(t, primary)
+	o := options(primary.Addr())
+	o.Wait, o.WaitTimeout = 1, 300*time.Millisecond
+	q := openQueue(t, o)
+	put := func(id int) error {
+		_, err := q.Put(context.Background(), []bachata.Item{message("bob", id)})
+		return err
+	}
+	_, unknown := primary.Try("WAITAOF", "0", "0", "1")
+	if unknown == nil {
+		redistest.Eventually(t, "name the replica without a file", func() error {
+			if err := put(0); !errors.Is(err, bachata.ErrUnavailable) || !strings.Contains(err.Error(), "set appendonly yes on them too") {
+				return fmt.Errorf("Put: %w, want it to say that the replica has no append-only file", err)
+			}
+			return nil
+		})
+		replica.Do("CONFIG", "SET", "appendonly", "yes")
+		replica.Do("CONFIG", "SET", "appendfsync", "always")
+	}
+	redistest.Eventually(t, "accept what the replica has", func() error { return put(0) })
+	want(t, q, "bob", "0")
 }
 
 // bucketSlot returns the slot of the keys of a channel on a cluster.

@@ -309,10 +309,6 @@ func TestOpenHidesThePassword(t *testing.T) {
 // says and no more.
 func startTLSSentinel(t *testing.T, primary int, tlsConf string) (tlsPort int) {
 	t.Helper()
-	binary, err := exec.LookPath("redis-sentinel")
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir, port := t.TempDir(), redistest.FreePort(t)
 	tlsPort = redistest.FreePort(t)
 	file := filepath.Join(dir, "sentinel.conf")
@@ -322,7 +318,7 @@ func startTLSSentinel(t *testing.T, primary int, tlsConf string) (tlsPort int) {
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command(binary, file, "--logfile", filepath.Join(dir, "log"))
+	c := exec.Command(redistest.Binary(t, "sentinel"), file, "--logfile", filepath.Join(dir, "log"))
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -90,34 +90,53 @@ func (q *Queue) replicated() error {
 // replicatedFrom waits for the replicas of one primary. A server counts from the last write of the connection that asks,
 // so that makes one.
 func (q *Queue) replicatedFrom(ctx context.Context, node rueidis.Client, tick string) error {
-	n := int64(q.options.Wait)
+	wait := q.waitReplicas
+	if q.level.Load().waitAOF() {
+		wait = q.waitDisks
+	}
 	return node.Dedicated(func(c rueidis.DedicatedClient) error {
-		write := c.B().Set().Key(tick).Value("1").Px(time.Minute).Build()
-		var wait rueidis.Completed
-		if q.level.Load().waitAOF() {
-			wait = c.B().Arbitrary("WAITAOF", "1", strconv.FormatInt(n, 10), strconv.FormatInt(q.options.WaitTimeout.Milliseconds(), 10)).Build()
-		} else {
-			wait = c.B().Wait().Numreplicas(n).Timeout(q.options.WaitTimeout.Milliseconds()).Build()
-		}
-		replies := c.DoMulti(ctx, write, wait)
-		if err := replies[0].Error(); err != nil {
+		if err := c.Do(ctx, c.B().Set().Key(tick).Value("1").Px(time.Minute).Build()).Error(); err != nil {
 			return q.failed(ctx, "wait", err)
 		}
-		got, err := replies[1].AsInt64()
-		if err != nil {
-			var both []int64
-			if both, err = replies[1].AsIntSlice(); err == nil && len(both) == 2 {
-				if got = both[1]; both[0] < 1 {
-					got = -1
-				}
-			}
-		}
-		if err != nil {
-			return q.failed(ctx, "wait", err)
-		}
-		if got < n {
-			return fmt.Errorf("redis: wait: %d of %d replicas have it after %v: %w", max(got, 0), n, q.options.WaitTimeout, bachata.ErrUnavailable)
-		}
-		return nil
+		return wait(ctx, c)
 	})
+}
+
+// waitReplicas waits until the replicas have it.
+func (q *Queue) waitReplicas(ctx context.Context, c rueidis.DedicatedClient) error {
+	got, err := c.Do(ctx, c.B().Wait().Numreplicas(int64(q.options.Wait)).Timeout(q.options.WaitTimeout.Milliseconds()).Build()).AsInt64()
+	switch {
+	case err != nil:
+		return q.failed(ctx, "wait", err)
+	case got < int64(q.options.Wait):
+		return q.tooFew("have it", got)
+	}
+	return nil
+}
+
+// waitDisks waits until the server and the replicas have written it to disk.
+func (q *Queue) waitDisks(ctx context.Context, c rueidis.DedicatedClient) error {
+	n, timeout := strconv.Itoa(q.options.Wait), strconv.FormatInt(q.options.WaitTimeout.Milliseconds(), 10)
+	synced, err := c.Do(ctx, c.B().Arbitrary("WAITAOF", "1", n, timeout).Build()).AsIntSlice()
+	switch {
+	case err == nil && len(synced) != 2:
+		return fmt.Errorf("redis: wait: the server counted %d: %w", synced, bachata.ErrUnavailable)
+	case err != nil:
+		return q.failed(ctx, "wait", err)
+	case synced[0] < 1:
+		return fmt.Errorf("redis: wait: the server has not written it to disk after %v: %w", q.options.WaitTimeout, bachata.ErrUnavailable)
+	case synced[1] >= int64(q.options.Wait):
+		return nil
+	}
+	// A replica without an append-only file is never counted, however fast it is. Who runs it has to be told which it is.
+	have, err := c.Do(ctx, c.B().Wait().Numreplicas(int64(q.options.Wait)).Timeout(1).Build()).AsInt64()
+	if err != nil || have < int64(q.options.Wait) {
+		return q.tooFew("have it", have)
+	}
+	return q.tooFew("have written it to disk, though they have it: set appendonly yes on them too, and appendfsync always or a longer wait_timeout", synced[1])
+}
+
+// tooFew says that a put was not replicated in time.
+func (q *Queue) tooFew(what string, got int64) error {
+	return fmt.Errorf("redis: wait: after %v %d of %d replicas %s: %w", q.options.WaitTimeout, got, q.options.Wait, what, bachata.ErrUnavailable)
 }

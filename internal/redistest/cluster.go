@@ -18,7 +18,7 @@ func StartCluster(t testing.TB, n int, args ...string) *Cluster {
 	t.Helper()
 	c := &Cluster{}
 	for range n {
-		s := newServer(t, "redis-server")
+		s := newServer(t, "server")
 		s.args = append([]string{
 			"--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(s.port + busGap), "--cluster-node-timeout", "2000",
 			"--cluster-require-full-coverage", "no",

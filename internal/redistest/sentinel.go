@@ -37,7 +37,7 @@ func StartSentinel(t testing.TB, args ...string) *Replicated {
 	r := &Replicated{Primary: Start(t, args...)}
 	r.Replica = StartReplica(t, r.Primary, args...)
 	for range 3 {
-		s := newServer(t, "redis-sentinel")
+		s := newServer(t, "sentinel")
 		conf := fmt.Sprintf("port %d\nbind 127.0.0.1\ndir %s\nsentinel monitor %s 127.0.0.1 %d 2\n"+
 			"sentinel down-after-milliseconds %s 500\nsentinel failover-timeout %s 2000\n",
 			s.port, s.dir, MasterSet, r.Primary.Port(), MasterSet, MasterSet)

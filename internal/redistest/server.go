@@ -1,9 +1,11 @@
 // Package redistest runs redis-server processes for tests: on ports of 127.0.0.1 that nobody else uses, in directories
-// that go with the test. Without the binary a test fails; it is never skipped.
+// that go with the test. Without the binary a test fails; it is never skipped. With BACHATA_TEST_REDIS=valkey in the
+// environment the servers are those of Valkey.
 package redistest
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -38,25 +40,26 @@ type Server struct {
 // default it keeps everything in memory.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	s := newServer(t, "redis-server", args...)
+	s := newServer(t, "server", args...)
 	s.Restart()
 	return s
 }
 
 // newServer prepares a server that does not run yet.
-func newServer(t testing.TB, binary string, args ...string) *Server {
+func newServer(t testing.TB, role string, args ...string) *Server {
 	t.Helper()
-	s := &Server{t: t, dir: tempDir(t), port: FreePort(t), args: args, binary: lookPath(t, binary)}
+	s := &Server{t: t, dir: tempDir(t), port: FreePort(t), args: args, binary: Binary(t, role)}
 	t.Cleanup(s.Kill)
 	return s
 }
 
-// lookPath finds a binary of Redis.
-func lookPath(t testing.TB, binary string) string {
+// Binary finds the program of a role, "server" or "sentinel".
+func Binary(t testing.TB, role string) string {
 	t.Helper()
-	path, err := exec.LookPath(binary)
+	brand := cmp.Or(os.Getenv("BACHATA_TEST_REDIS"), "redis")
+	path, err := exec.LookPath(brand + "-" + role)
 	if err != nil {
-		t.Fatalf("the tests need %s: apt-get install redis-server redis-sentinel (%v)", binary, err)
+		t.Fatalf("the tests need %[1]s-%[2]s: apt-get install %[1]s-server %[1]s-sentinel (%[3]v)", brand, role, err)
 	}
 	return path
 }
