@@ -86,19 +86,35 @@ func (c *Cluster) Owner(slot int) int {
 
 // Move moves a slot with all its keys to the node with the number to, as redis-cli does it, a key at a time.
 func (c *Cluster) Move(slot, to int) {
-	from := c.Owner(slot)
-	if from == to {
-		return
+	if from := c.Owner(slot); from != to {
+		c.Begin(slot, to)
+		c.Finish(slot, to)
 	}
+}
+
+// Begin begins to move a slot to the node with the number to. Its keys stay where they are.
+func (c *Cluster) Begin(slot, to int) {
+	from := c.Owner(slot)
 	number := strconv.Itoa(slot)
 	c.Nodes[to].Do("CLUSTER", "SETSLOT", number, "IMPORTING", c.ids[from])
 	c.Nodes[from].Do("CLUSTER", "SETSLOT", number, "MIGRATING", c.ids[to])
+}
+
+// MoveKey moves a key of a slot that is being moved.
+func (c *Cluster) MoveKey(slot, to int, key string) {
+	c.Nodes[c.Owner(slot)].Do("MIGRATE", "127.0.0.1", strconv.Itoa(c.Nodes[to].Port()), key, "0", "5000")
+}
+
+// Finish moves all that is left of a slot, and the slot itself.
+func (c *Cluster) Finish(slot, to int) {
+	from := c.Owner(slot)
+	number := strconv.Itoa(slot)
 	for {
-		keys := c.Nodes[from].Do("CLUSTER", "GETKEYSINSLOT", number, "1")
-		if keys == "" {
+		key := c.Nodes[from].Do("CLUSTER", "GETKEYSINSLOT", number, "1")
+		if key == "" {
 			break
 		}
-		c.Nodes[from].Do("MIGRATE", "127.0.0.1", strconv.Itoa(c.Nodes[to].Port()), keys, "0", "5000")
+		c.MoveKey(slot, to, key)
 	}
 	c.Nodes[to].Do("CLUSTER", "SETSLOT", number, "NODE", c.ids[to])
 	c.Nodes[from].Do("CLUSTER", "SETSLOT", number, "NODE", c.ids[to])
