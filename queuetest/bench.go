@@ -16,6 +16,7 @@ import (
 //
 //	put/senders=1, 64, 1024	one message a call, 200 B of payload, ids of 36 B
 //	cycle/senders=64	put, fetch, confirm, fetch the receipt, pop it
+//	pairs/batch=1, 32	the same for 50 pairs as a center does it, so many messages a call
 //
 // It reports operations per second (op/s) and the CPU that the process spent on one, user and system together (cpu-µs/op).
 // For a queue that writes into Store.Dir it also measures the floor there, in the same run: what one writer gets that
@@ -26,6 +27,9 @@ func Benchmark(b *testing.B, backend Backend) {
 		b.Run(fmt.Sprint("put/senders=", senders), func(b *testing.B) { benchmarkPut(b, backend, senders) })
 	}
 	b.Run("cycle/senders=64", func(b *testing.B) { benchmarkCycle(b, backend) })
+	for _, batch := range []int{1, 32} {
+		b.Run(fmt.Sprint("pairs/batch=", batch), func(b *testing.B) { benchmarkPairs(b, backend, batch) })
+	}
 }
 
 const (
