@@ -30,6 +30,7 @@ func (b *batch[R]) Put(ctx context.Context, items []bachata.Item) ([]bachata.Put
 	if err := e.enter(ctx); err != nil {
 		return results, err
 	}
+	e.book.Expect(messages)
 	now := e.now()
 	var failed error
 	wait := false

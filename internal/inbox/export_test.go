@@ -38,3 +38,31 @@ func (b *Book[R]) Counts() Counts {
 		Known:   b.known.bytes,
 	}
 }
+
+// Index is one shard of the index of known ids.
+type Index struct {
+	k known
+	h shard
+}
+
+func (x *Index) Add(key Key) uint32 {
+	i := x.k.slots.alloc()
+	x.k.slots.at(i).key = key
+	x.h.insert(&x.k, i)
+	return i
+}
+
+func (x *Index) Find(key Key) uint32 { return x.h.find(&x.k, &key) }
+
+func (x *Index) Remove(i uint32) {
+	x.h.remove(&x.k, i)
+	x.k.slots.release(i)
+}
+
+// Passed counts what was put behind a bucket that was full.
+func (x *Index) Passed() (n int) {
+	for i := range x.h.buckets {
+		n += int(x.h.buckets[i].passed)
+	}
+	return n
+}

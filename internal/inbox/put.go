@@ -20,6 +20,17 @@ func (b *Book[R]) setMessage(m *Message, keyer Keyer, item *bachata.Item) {
 	}
 }
 
+// Expect has brought into the cache, for all of messages together, what DecidePut needs for one after the other: ids are
+// looked up in a table of which nearly nothing is there.
+func (b *Book[R]) Expect(messages []*Message) {
+	if len(messages) < 2 || b.limits.Simple {
+		return
+	}
+	for _, m := range messages {
+		b.known.touched += b.known.shard(&m.Key).touch(&m.Key)
+	}
+}
+
 // DecidePut decides what becomes of m in the inboxes of channels: it adds the changes to ops and sets the status of
 // each channel. What has expired in those inboxes must have been dealt with before (Due, DecideExpire).
 func (b *Book[R]) DecidePut(m *Message, channels []string, now int64, ops *Ops, res bachata.PutResult) {
