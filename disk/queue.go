@@ -97,7 +97,7 @@ func Open(dir string, o *Options) (*Queue, error) {
 }
 
 func (q *Queue) open(dir string, fsys vfs.FS) error {
-	book := inbox.New(q.limits, inbox.Store[ref]{Weight: weight})
+	book := inbox.New(q.limits, inbox.Store[ref]{Weight: weight, Say: q.store.recent.find})
 	p := newPlayer(book, q.limits.Now().UnixMilli())
 	salt, err := readHeader(fsys, dir)
 	switch {

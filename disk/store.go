@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/bachata-go/bachata"
 	"github.com/bachata-go/bachata/internal/inbox"
@@ -41,36 +40,6 @@ type store struct {
 
 	decoders sync.Pool
 	recent   recent
-}
-
-// recent is what receipts say of the messages that were written last. Most messages are confirmed soon, and then their
-// receipt is made without reading the record again.
-type recent [1 << 12]atomic.Pointer[said]
-
-type said struct {
-	ref  ref
-	id   bachata.ID
-	dest string
-}
-
-func (r *recent) slot(at ref) *atomic.Pointer[said] {
-	return &r[(at.offset>>4^at.segment)%uint32(len(r))]
-}
-
-// note remembers what receipts about m, which is at ref, will say. The texts are copied: they are parts of the payload.
-func (r *recent) note(at ref, m *inbox.Message) {
-	id, dest := inbox.Copy(m.ID.Text, m.Dest)
-	r.slot(at).Store(&said{ref: at, id: bachata.ID{Text: id, Number: m.ID.Number}, dest: dest})
-}
-
-// find fills in what a receipt about the message at ref says, and reports whether that is known.
-func (r *recent) find(at ref, e *bachata.Envelope) bool {
-	s := r.slot(at).Load()
-	if s == nil || s.ref != at {
-		return false
-	}
-	e.ID, e.Dest = s.id, s.dest
-	return true
 }
 
 func newStore(segmentBytes int64) *store {
@@ -151,8 +120,11 @@ func (s *store) Hold() (release func()) {
 
 // Read reads the record of a message, or of what a receipt is about.
 func (s *store) Read(f *inbox.Found[ref], e *bachata.Envelope) error {
-	if f.Kind == bachata.KindReceipt && s.recent.find(f.Ref, e) {
-		return nil
+	if f.Kind == bachata.KindReceipt {
+		var known bool
+		if e.ID, e.Dest, known = s.recent.find(f.Ref); known {
+			return nil
+		}
 	}
 	rec, err := s.log.Read(f.Ref.pos(), int(f.Ref.size), nil)
 	if err != nil {

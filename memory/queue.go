@@ -36,8 +36,9 @@ func New(o *Options) *Queue {
 	if err != nil {
 		return &Queue{err: fmt.Errorf("memory: %w", err)}
 	}
-	book := inbox.New(limits, inbox.Store[*stored]{Notice: notice})
-	return &Queue{engine: inbox.NewEngine(limits, book, store{}, inbox.NewSeeds()), simple: o.Simple}
+	s := new(store)
+	book := inbox.New(limits, inbox.Store[*stored]{Notice: s.notice, Say: say, Drop: s.drop, Inside: true})
+	return &Queue{engine: inbox.NewEngine(limits, book, s, inbox.NewSeeds()), simple: o.Simple}
 }
 
 // Put is bachata.Queue's.

@@ -2,6 +2,7 @@ package queuetest
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -109,32 +110,51 @@ func watchClauses() []clause {
 			name: "watch/envelopes", mode: reliableMode,
 			text: "the first of Wake.Envelopes follows directly on Prev, each on the one before it, and each stands at its Cursor",
 			run: func(x *fixture) {
-				wakes := make(chan bachata.Wake, 1000)
-				x.watch("bob", func(w bachata.Wake) { wakes <- w })
+				bob, anna := x.wakesOf("bob"), x.wakesOf("anna")
 				for range 50 {
 					x.stored(message(x.nextID(), "bob"), message(x.nextID(), "bob"))
 				}
 				all := x.fetch("bob")
-				for range len(wakes) {
-					w := <-wakes
-					for _, e := range w.Envelopes {
-						var follows *bachata.Envelope
-						for i := range all {
-							if all[i].Cursor > w.Prev {
-								follows = &all[i]
-								break
-							}
-						}
-						if follows == nil || follows.Cursor != e.Cursor || describe(*follows) != describe(e) ||
-							string(follows.Payload) != string(e.Payload) || follows.From != e.From || follows.Dest != e.Dest {
-							x.broken("Wake says that on %d follows %+v, Fetch %+v", w.Prev, e, follows)
-							return
-						}
-						w.Prev = e.Cursor
+				x.bring(bob, all)
+				for part := range slices.Chunk(all, 3) {
+					var keys []bachata.Key
+					for _, e := range part {
+						keys = append(keys, at(e))
 					}
+					x.popped("bob", "bob", keys...)
 				}
+				x.bring(anna, x.fetch("anna"))
 			},
 		},
+	}
+}
+
+// wakesOf collects the wake-ups of channel.
+func (x *fixture) wakesOf(channel string) chan bachata.Wake {
+	wakes := make(chan bachata.Wake, 1000)
+	x.watch(channel, func(w bachata.Wake) { wakes <- w })
+	return wakes
+}
+
+// bring checks that wake-ups have brought what was fetched.
+func (x *fixture) bring(wakes chan bachata.Wake, all []bachata.Envelope) {
+	for range len(wakes) {
+		w := <-wakes
+		for _, e := range w.Envelopes {
+			var follows *bachata.Envelope
+			for i := range all {
+				if all[i].Cursor > w.Prev {
+					follows = &all[i]
+					break
+				}
+			}
+			if follows == nil || follows.Cursor != e.Cursor || describe(*follows) != describe(e) || follows.Time != e.Time ||
+				string(follows.Payload) != string(e.Payload) || follows.From != e.From || follows.Dest != e.Dest {
+				x.broken("Wake says that on %d follows %+v, Fetch %+v", w.Prev, e, follows)
+				return
+			}
+			w.Prev = e.Cursor
+		}
 	}
 }
 

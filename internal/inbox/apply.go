@@ -5,13 +5,21 @@ import "github.com/bachata-go/bachata"
 // Apply carries ops out. ref is where the commit that holds them lives. Ops about entries that are no longer there
 // are passed over: when a log is replayed, their messages may be gone.
 func (b *Book[R]) Apply(ops []Op, ref R, segment uint32) {
+	same := 0 // how many removals in a row, up to i, make receipts for one inbox
 	for i := range ops {
 		op := &ops[i]
 		switch op.Kind {
 		case OpPut:
 			b.applyPut(op.Put, ref, segment)
 		case OpRemove:
-			b.applyRemove(op)
+			first := 0
+			if same > 0 {
+				same--
+			} else if b.store.Notice != nil {
+				first = sameOrigin(ops[i:])
+				same = first - 1
+			}
+			b.applyRemove(op, first)
 		case OpGap:
 			b.applyGap(op, ref)
 		case OpReceipt:
@@ -20,6 +28,15 @@ func (b *Book[R]) Apply(ops []Op, ref R, segment uint32) {
 			b.applyKnown(op.Known, segment)
 		}
 	}
+}
+
+// sameOrigin returns how many of ops, from the first on, are removals that make a receipt for the same inbox; 1 at least.
+func sameOrigin(ops []Op) int {
+	n := 1
+	for n < len(ops) && ops[n].Kind == OpRemove && ops[n].Receipt != 0 && ops[n].Origin == ops[0].Origin {
+		n++
+	}
+	return n
 }
 
 func (b *Book[R]) applyPut(m *Message, ref R, segment uint32) {
@@ -40,7 +57,7 @@ func (b *Book[R]) applyPut(m *Message, ref R, segment uint32) {
 	for i := range m.Targets {
 		t := &m.Targets[i]
 		if t.Full {
-			b.receipt(m.Origin, t.Seq, Told{t.Channel, m.Time, Dropped}, m.Time, ref)
+			b.receipt(b.box(m.Origin), t.Seq, Told{t.Channel, m.Time, Dropped}, m.Time, ref, 1)
 			if slot != 0 {
 				b.known.tell(slot, Told{t.Channel, m.Time, Dropped})
 			}
@@ -52,45 +69,43 @@ func (b *Book[R]) applyPut(m *Message, ref R, segment uint32) {
 			b.move(e, ref, stored)
 			continue
 		}
-		e := entry[R]{
-			seq:    t.Seq,
-			meta:   newMeta(bachata.KindMessage, 0, m.Time).withFan(stored),
-			id:     b.hash.ID(m.ID.Text),
-			ref:    ref,
-			size:   uint32(m.Size),
-			slot:   slot,
-			narrow: b.hash.narrow(m.From, m.Dest),
-		}
+		e := x.place(t.Seq)
+		e.meta = newMeta(bachata.KindMessage, 0, m.Time).withFan(stored)
+		e.id = b.hash.ID(m.ID.Text)
+		e.ref = ref
+		e.size = uint32(m.Size)
+		e.slot = slot
+		e.narrow = b.hash.narrow(m.From, m.Dest)
 		if m.NoReceipt || m.Origin == "" {
 			e.meta |= flagNoReceipt
 		}
 		if slot != 0 {
 			b.known.hold(slot)
 		}
-		b.insert(x, e)
+		b.entered(x, e)
 	}
 }
 
-// receipt puts a receipt about the message at ref into the inbox of channel.
-func (b *Book[R]) receipt(channel string, seq uint64, t Told, entered int64, ref R) {
-	x := b.box(channel)
-	ref = b.notice(ref)
-	if e := x.find(seq); e != nil {
+// receipt puts a receipt about the message at ref into x, one of n as Store.Notice counts them.
+func (b *Book[R]) receipt(x *box[R], seq uint64, t Told, entered int64, ref R, n int) *entry[R] {
+	ref = b.notice(ref, n)
+	e := x.find(seq)
+	if e != nil {
 		e.ref = ref
-		return
+		return e
 	}
-	b.insert(x, entry[R]{
-		seq:  seq,
-		meta: newMeta(bachata.KindReceipt, t.Cause, t.Time),
-		id:   uint64(entered),
-		ref:  ref,
-		slot: b.names.hold(t.From),
-	})
+	e = x.place(seq)
+	e.meta = newMeta(bachata.KindReceipt, t.Cause, t.Time)
+	e.id = uint64(entered)
+	e.ref = ref
+	e.slot = b.names.hold(t.From)
+	b.entered(x, e)
+	return e
 }
 
-func (b *Book[R]) applyRemove(op *Op) {
+func (b *Book[R]) applyRemove(op *Op, n int) {
 	b.seq = max(b.seq, op.Seq, op.Receipt)
-	x := b.boxes[op.Channel]
+	x := b.find(op.Channel)
 	if x == nil {
 		return
 	}
@@ -98,7 +113,7 @@ func (b *Book[R]) applyRemove(op *Op) {
 	if i < 0 {
 		return
 	}
-	e := x.entries()[i]
+	e := &x.entries()[i]
 	tell := e.meta.kind() == bachata.KindMessage && e.slot != 0 && op.Cause != Taken && !e.meta.has(flagNoReceipt)
 	origin := uint32(0)
 	if tell {
@@ -106,8 +121,15 @@ func (b *Book[R]) applyRemove(op *Op) {
 		b.known.tell(e.slot, Told{op.By, op.Time, op.Cause})
 	}
 	if origin != 0 && op.Receipt != 0 {
-		b.receipt(b.names.text(origin), op.Receipt, Told{op.By, op.Time, op.Cause}, op.Time, e.ref)
-		i = x.index(op.Seq) // the origin may be this inbox
+		told := b.box(b.names.text(origin))
+		op.prev = told.last
+		r := b.receipt(told, op.Receipt, Told{op.By, op.Time, op.Cause}, op.Time, e.ref, n)
+		if b.heard && b.store.Say != nil {
+			op.ID, op.Dest, op.said = b.store.Say(r.ref)
+		}
+		if told == x { // nothing is where it was
+			i = x.index(op.Seq)
+		}
 	}
 	b.remove(x, i)
 }
@@ -121,13 +143,15 @@ func (b *Book[R]) applyGap(op *Op, ref R) {
 	if e := x.find(op.Seq); e != nil {
 		e.ref = ref
 	} else {
-		b.insert(x, entry[R]{seq: op.Seq, meta: newMeta(bachata.KindGap, 0, op.Time), ref: ref})
+		e := x.place(op.Seq)
+		e.meta, e.ref = newMeta(bachata.KindGap, 0, op.Time), ref
+		b.entered(x, e)
 	}
 	x.setGap(op.Seq, op.Gap)
 }
 
 func (b *Book[R]) applyReceipt(op *Op, ref R) {
-	b.receipt(op.Channel, op.Seq, Told{op.By, op.Time, op.Cause}, op.Entered, ref)
+	b.receipt(b.box(op.Channel), op.Seq, Told{op.By, op.Time, op.Cause}, op.Entered, ref, 1)
 }
 
 func (b *Book[R]) applyKnown(kn *Known, segment uint32) {

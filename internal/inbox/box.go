@@ -2,7 +2,6 @@ package inbox
 
 import (
 	"math"
-	"sort"
 
 	"github.com/bachata-go/bachata"
 )
@@ -49,6 +48,7 @@ type box[R comparable] struct {
 	name string
 	buf  []entry[R] // buf[head:] are the entries
 	head int
+	hint int    // where a search will look first
 	last uint64 // the highest number that was ever in it, while the box lives
 
 	messages, receipts, gaps int
@@ -58,6 +58,7 @@ type box[R comparable] struct {
 	barrier uint64 // ticket of the last change to what readers may have passed
 	over    bool   // queued in Book.over
 	spare   bool   // queued in Book.spare
+	kept    int    // counted in Book.kept
 
 	counts map[uint64]bachata.Gap
 	ids    *ids // nil: not needed so far
@@ -75,7 +76,15 @@ func (x *box[R]) after(seq uint64) int {
 	case es[0].seq > seq:
 		return 0
 	}
-	return sort.Search(len(es), func(i int) bool { return es[i].seq > seq })
+	low, high := 0, len(es)-1 // es[low].seq <= seq < es[high].seq
+	for high-low > 1 {
+		if middle := int(uint(low+high) / 2); es[middle].seq <= seq {
+			low = middle
+		} else {
+			high = middle
+		}
+	}
+	return high
 }
 
 // find returns the entry with number seq, or nil.
@@ -86,19 +95,48 @@ func (x *box[R]) find(seq uint64) *entry[R] {
 	return nil
 }
 
+// index returns the index of the entry with number seq, or -1.
 func (x *box[R]) index(seq uint64) int {
-	if seq == 0 {
+	es := x.entries()
+	if seq == 0 || seq > x.last || len(es) == 0 {
 		return -1
 	}
-	i := x.after(seq - 1)
-	if i < x.len() && x.buf[x.head+i].seq == seq {
-		return i
+	i := 0
+	if es[0].seq != seq { // most are searched one after the other
+		if i = x.hint; i >= len(es) || es[i].seq != seq {
+			i = x.after(seq - 1)
+		}
 	}
-	return -1
+	if i >= len(es) || es[i].seq != seq {
+		return -1
+	}
+	x.hint = i + 1
+	return i
 }
 
-// insert puts e at its place, which is nearly always the end.
-func (x *box[R]) insert(e entry[R]) {
+// place makes an entry with number seq at its place, which is nearly always the end. The rest of it is to be filled in, and
+// then entered.
+func (x *box[R]) place(seq uint64) *entry[R] {
+	i := x.len()
+	if seq <= x.last {
+		i = x.after(seq)
+	}
+	x.last = max(x.last, seq)
+	if i == 0 && x.head > 0 {
+		x.head--
+	} else {
+		x.grow()
+		x.buf = x.buf[:len(x.buf)+1]
+		es := x.entries()
+		copy(es[i+1:], es[i:])
+	}
+	e := &x.buf[x.head+i]
+	*e = entry[R]{seq: seq}
+	return e
+}
+
+// entered counts e.
+func (x *box[R]) entered(e *entry[R]) {
 	switch e.meta.kind() {
 	case bachata.KindMessage:
 		x.messages++
@@ -108,21 +146,10 @@ func (x *box[R]) insert(e entry[R]) {
 	default:
 		x.gaps++
 	}
-	x.last = max(x.last, e.seq)
-	if hash := e.hash(); hash != 0 && x.ids != nil {
-		x.ids.add(hash, e.seq)
-	}
-	i := x.after(e.seq)
-	if i == 0 && x.head > 0 {
-		x.head--
-		x.buf[x.head] = e
-		return
-	}
-	x.grow()
-	x.buf = append(x.buf, e)
-	if es := x.entries(); i < len(es)-1 {
-		copy(es[i+1:], es[i:])
-		es[i] = e
+	if x.ids != nil {
+		if hash := e.hash(); hash != 0 {
+			x.ids.add(hash, e.seq)
+		}
 	}
 }
 
@@ -145,6 +172,23 @@ func (x *box[R]) grow() {
 	x.resize(n + n/4 + 1)
 }
 
+// Of what an inbox no longer needs, it keeps at all times places for a few entries, and up to the next sweep those
+// for many.
+const (
+	fewKept  = 32
+	manyKept = 2048
+)
+
+// shrink gives back what x does not need now.
+func (x *box[R]) shrink() {
+	switch n := x.len(); {
+	case n == 0 && cap(x.buf) > fewKept:
+		x.buf, x.head = nil, 0
+	case cap(x.buf) > 256 && n < cap(x.buf)/4:
+		x.resize(n + n/4)
+	}
+}
+
 func (x *box[R]) resize(room int) {
 	buf := make([]entry[R], x.len(), room)
 	copy(buf, x.entries())
@@ -165,8 +209,10 @@ func (x *box[R]) remove(i int) {
 		x.gaps--
 		delete(x.counts, e.seq)
 	}
-	if hash := e.hash(); hash != 0 && x.ids != nil {
-		x.ids.remove(hash, e.seq)
+	if x.ids != nil {
+		if hash := e.hash(); hash != 0 {
+			x.ids.remove(hash, e.seq)
+		}
 	}
 	if i < len(es)/2 {
 		copy(es[1:i+1], es[:i])
@@ -180,13 +226,11 @@ func (x *box[R]) remove(i int) {
 	if x.len() < indexBelow {
 		x.ids = nil
 	}
-	switch n := x.len(); {
-	case n == 0 && cap(x.buf) > 32:
-		x.buf, x.head = nil, 0
-	case n == 0:
+	if x.len() == 0 {
 		x.buf, x.head = x.buf[:0], 0
-	case cap(x.buf) > 256 && n < cap(x.buf)/4:
-		x.resize(n + n/4)
+	}
+	if cap(x.buf) > manyKept {
+		x.shrink()
 	}
 }
 

@@ -23,6 +23,7 @@ func (e *Engine[R]) write(ops []Op, now int64, urgent bool) error {
 	if err != nil {
 		return err
 	}
+	e.book.heard = e.watchers.Any()
 	e.book.Apply(ops, p.Ref, p.Segment)
 	e.book.Age(now, 32)
 	e.Note(p.Ticket)

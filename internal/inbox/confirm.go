@@ -58,7 +58,7 @@ func popPart(keys []bachata.Key) int {
 // pop says what is to be waited for when something was taken, and who is to be woken then.
 type pop struct {
 	ticket uint64
-	woken  []string
+	woken  []wakeup
 }
 
 // popKeys takes one part of the keys.
@@ -107,7 +107,7 @@ func (e *Engine[R]) popSure(ctx context.Context, channel, by string, keys []bach
 
 // locate returns the number of the first message that a partial key means, 0 if there is none, and the ticket of the
 // last commit when it looked. Messages that are not safe count only if all is set. The lock is not held while a
-// message is read.
+// message is read, unless the store wants that.
 func (e *Engine[R]) locate(ctx context.Context, channel string, key bachata.Key, all bool) (seq, ticket uint64, err error) {
 	release := e.backend.Hold()
 	defer release()
@@ -120,14 +120,20 @@ func (e *Engine[R]) locate(ctx context.Context, channel string, key bachata.Key,
 		if all {
 			visible = e.book.Last()
 		}
+		var env bachata.Envelope
+		var unread error
 		f, ok := e.book.Seek(channel, key, seq, visible)
+		if ok && e.inside {
+			unread = e.look(&f, &env)
+		}
 		ticket, _ = e.leave()
 		if !ok {
 			return 0, ticket, nil
 		}
-		seq = f.Seq
-		env := f.Envelope()
-		if e.backend.Read(&f, &env) != nil {
+		if !e.inside {
+			unread = e.look(&f, &env)
+		}
+		if seq = f.Seq; unread != nil {
 			continue // what can't be read can't be what is meant
 		}
 		if (key.From == "" || env.From == key.From) && (key.Dest == "" || env.Dest == key.Dest) {

@@ -29,7 +29,8 @@ type Backend[R comparable] interface {
 	Wait(ctx context.Context, ticket uint64) error
 	// Synced returns the last ticket for which Wait would not wait.
 	Synced() uint64
-	// Read fills in what the entry that f found keeps in the backend. It is called without the engine's lock.
+	// Read fills in what the entry that f found keeps in the backend. It is called without the engine's lock, unless
+	// Store.Inside is set.
 	Read(f *Found[R], e *bachata.Envelope) error
 	// Hold keeps what was fetched since readable until release is called.
 	Hold() (release func())
@@ -48,6 +49,7 @@ type Place[R comparable] struct {
 // contract of bachata.Queue.
 type Engine[R comparable] struct {
 	limits   Limits
+	inside   bool // as Store.Inside
 	backend  Backend[R]
 	keyer    Keyer
 	watchers Watchers
@@ -56,7 +58,7 @@ type Engine[R comparable] struct {
 	mu      sync.Mutex
 	book    *Book[R]
 	ops     Ops
-	woken   []string // channels that hold something new since the lock was taken
+	woken   []wakeup // since the lock was taken
 	last    uint64   // ticket of the last commit
 	pending []mark   // commits that are not known to be safe yet, oldest first
 	visible uint64   // entries up to this number are safe
@@ -81,6 +83,7 @@ type shrunk struct{ window, at int64 }
 // safe.
 func NewEngine[R comparable](l Limits, book *Book[R], backend Backend[R], keyer Keyer) *Engine[R] {
 	e := &Engine[R]{limits: l, book: book, backend: backend, keyer: keyer, stop: make(chan struct{})}
+	e.inside = book.store.Inside
 	e.visible = book.Last()
 	e.puts.New = func() any { return new(puts) }
 	e.finds.New = func() any { return new([]Found[R]) }
@@ -228,7 +231,7 @@ func (e *Engine[R]) WithRoom(ctx context.Context, n int, do func(b *Book[R])) er
 }
 
 // leave gives the lock back and returns what must be woken once the ticket is safe.
-func (e *Engine[R]) leave() (ticket uint64, woken []string) {
+func (e *Engine[R]) leave() (ticket uint64, woken []wakeup) {
 	ticket, woken = e.last, e.woken
 	e.woken = nil
 	e.unlock()
@@ -236,7 +239,7 @@ func (e *Engine[R]) leave() (ticket uint64, woken []string) {
 }
 
 // leaveLater is leave for who will wait for the ticket.
-func (e *Engine[R]) leaveLater() (ticket uint64, woken []string) {
+func (e *Engine[R]) leaveLater() (ticket uint64, woken []wakeup) {
 	ticket, woken = e.last, e.woken
 	e.woken = nil
 	e.unlockLater()
@@ -246,7 +249,7 @@ func (e *Engine[R]) leaveLater() (ticket uint64, woken []string) {
 // news is what watchers are told once it is safe.
 type news struct {
 	messages []*Message
-	woken    []string
+	woken    []wakeup
 }
 
 // settle waits for ticket and tells n afterwards, also if ctx ends before.
@@ -280,18 +283,5 @@ func (e *Engine[R]) later(work func()) {
 	defer e.mu.Unlock()
 	if !e.closed {
 		e.work.Go(work)
-	}
-}
-
-// wakeUncaused wakes who watches channels when no call waits for it.
-func (e *Engine[R]) wakeUncaused(channels []string) {
-	var nobody context.Context
-	e.wake(nobody, channels)
-}
-
-// wake wakes who watches channels; cause is the context of the call that is the reason, if that call waits for it.
-func (e *Engine[R]) wake(cause context.Context, channels []string) {
-	for _, channel := range channels {
-		e.watchers.Wake(channel, func() bachata.Wake { return bachata.Wake{Cause: cause} })
 	}
 }

@@ -21,7 +21,7 @@ type Found[R comparable] struct {
 
 // Fetch adds to found what the inbox of channel holds after the cursor, up to the number visible and within limit.
 func (b *Book[R]) Fetch(found []Found[R], channel string, after bachata.Cursor, limit bachata.Limit, visible uint64) []Found[R] {
-	x := b.boxes[channel]
+	x := b.find(channel)
 	if x == nil {
 		return found
 	}
@@ -65,14 +65,13 @@ func (b *Book[R]) found(x *box[R], e *entry[R]) Found[R] {
 	return f
 }
 
-// Envelope returns what f says by itself: all of a gap, all but ID and Dest of a receipt, the cursor of a message.
-func (f *Found[R]) Envelope() bachata.Envelope {
-	e := bachata.Envelope{Cursor: bachata.Cursor(f.Seq), Kind: f.Kind, Last: f.Last}
+// envelope sets e to what f says by itself: all of a gap, all but ID and Dest of a receipt, the cursor of a message.
+func (f *Found[R]) envelope(e *bachata.Envelope) {
+	*e = bachata.Envelope{Cursor: bachata.Cursor(f.Seq), Kind: f.Kind, Last: f.Last}
 	switch f.Kind {
 	case bachata.KindReceipt:
 		e.From, e.Time, e.Outcome = f.From, f.Time, bachata.Outcome(f.Cause)
 	case bachata.KindGap:
 		e.Gap = f.Gap
 	}
-	return e
 }

@@ -16,7 +16,7 @@ type Needed[R comparable] struct {
 
 // Needed adds to list the entries of channel whose reference is one that in says yes to.
 func (b *Book[R]) Needed(list []Needed[R], channel string, in func(ref R) bool) []Needed[R] {
-	x := b.boxes[channel]
+	x := b.find(channel)
 	if x == nil {
 		return list
 	}
@@ -31,7 +31,7 @@ func (b *Book[R]) Needed(list []Needed[R], channel string, in func(ref R) bool) 
 
 // Look returns the entry that n is about, if it is still there with that reference.
 func (b *Book[R]) Look(n Needed[R]) (f Found[R], ok bool) {
-	x := b.boxes[n.Channel]
+	x := b.find(n.Channel)
 	if x == nil {
 		return f, false
 	}
@@ -44,7 +44,7 @@ func (b *Book[R]) Look(n Needed[R]) (f Found[R], ok bool) {
 
 // Move gives the entry that n is about the reference of its copy, which fan entries share, unless it has changed.
 func (b *Book[R]) Move(n Needed[R], ref R, fan int) {
-	if x := b.boxes[n.Channel]; x != nil {
+	if x := b.find(n.Channel); x != nil {
 		if e := x.find(n.Seq); e != nil && e.ref == n.Ref {
 			b.move(e, ref, fan)
 		}
@@ -54,7 +54,7 @@ func (b *Book[R]) Move(n Needed[R], ref R, fan int) {
 // Restated notes that the message of channel with number seq is stated anew in segment: its id is remembered from
 // there, unless there is more to remember than that it is pending.
 func (b *Book[R]) Restated(channel string, seq uint64, segment uint32) {
-	x := b.boxes[channel]
+	x := b.find(channel)
 	if x == nil {
 		return
 	}

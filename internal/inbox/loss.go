@@ -125,7 +125,7 @@ func (b *Book[R]) origin(e *entry[R]) string {
 
 // Due reports whether something in the inbox of channel may have expired.
 func (b *Book[R]) Due(channel string, now int64) bool {
-	x := b.boxes[channel]
+	x := b.find(channel)
 	return x != nil && x.len() > 0 && now >= x.due
 }
 
@@ -136,7 +136,7 @@ const maxLost = 256
 // are found that have not, unless all is set: after a clock was set back, what follows may be older. It reports
 // whether it must be called again, when the changes are applied.
 func (b *Book[R]) DecideExpire(channel string, now int64, all bool, ops *Ops) (more bool) {
-	x := b.boxes[channel]
+	x := b.find(channel)
 	if x == nil {
 		return false
 	}
@@ -177,7 +177,7 @@ func (b *Book[R]) DecideExpire(channel string, now int64, all bool, ops *Ops) (m
 
 // Undue takes back what DecideExpire noted: its changes were not carried out.
 func (b *Book[R]) Undue(channel string) {
-	if x := b.boxes[channel]; x != nil {
+	if x := b.find(channel); x != nil {
 		x.due = 0
 	}
 }

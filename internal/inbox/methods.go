@@ -3,7 +3,6 @@ package inbox
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 
 	"github.com/bachata-go/bachata"
@@ -164,69 +163,27 @@ func (e *Engine[R]) Fetch(ctx context.Context, channel string, after bachata.Cur
 			e.finds.Put(kept)
 		}
 	}()
-	found, ticket, woken, err := e.find(ctx, (*kept)[:0], channel, after, limit)
-	*kept = found
+	v := view[R]{found: (*kept)[:0]}
+	err := e.find(ctx, &v, channel, after, limit)
+	*kept = v.found
 	if err != nil {
 		return nil, err
 	}
 	// What was found is what is returned, once it is safe: then it can also be read. Looking again afterwards would
 	// have no end in an inbox that loses messages all the time.
-	if err := e.settle(ctx, ticket, news{woken: woken}); err != nil {
+	if err := e.settle(ctx, v.ticket, news{woken: v.woken}); err != nil {
 		return nil, err
 	}
-	list, err := e.read(found)
-	if len(list) == 0 {
+	if !e.inside {
+		err = e.read(&v)
+	}
+	if len(v.list) == 0 {
 		return nil, err
 	}
 	if e.limits.Simple {
-		return e.take(channel, found[:len(list)], list)
+		return e.take(channel, v.found[:len(v.list)], v.list)
 	}
-	return list, nil
-}
-
-// find looks into the inbox of channel. What it finds is safe with ticket. Messages and receipts are safe anyway, but a
-// gap stands where something safe stood before.
-func (e *Engine[R]) find(ctx context.Context, found []Found[R], channel string, after bachata.Cursor, limit bachata.Limit) (_ []Found[R], ticket uint64, woken []string, err error) {
-	if err := e.enter(ctx); err != nil {
-		return found, 0, nil, err
-	}
-	if err := e.expireToRead(ctx, channel); err != nil {
-		e.leave()
-		return found, 0, nil, err
-	}
-	e.advance()
-	found = e.book.Fetch(found, channel, after, limit, e.visible)
-	barrier := e.book.Barrier(channel)
-	all := len(found) == 0 && barrier > e.backend.Synced()
-	if all { // messages may be lost before they are safe: then nobody ever sees any, unless they are waited for
-		found = e.book.Fetch(found, channel, after, limit, e.book.Last())
-	}
-	ticket, woken = e.leave()
-	if all || len(woken) > 0 {
-		return found, ticket, woken, nil
-	}
-	if slices.ContainsFunc(found, func(f Found[R]) bool { return f.Kind == bachata.KindGap }) {
-		return found, barrier, nil, nil
-	}
-	return found, 0, nil, nil
-}
-
-// read makes envelopes of what was found. An error is returned with what could be read before it.
-func (e *Engine[R]) read(found []Found[R]) ([]bachata.Envelope, error) {
-	if len(found) == 0 {
-		return nil, nil
-	}
-	list := make([]bachata.Envelope, len(found))
-	for i := range found {
-		list[i] = found[i].Envelope()
-		if found[i].Kind == bachata.KindGap {
-			continue
-		}
-		if err := e.backend.Read(&found[i], &list[i]); err != nil {
-			return list[:i], err
-		}
-	}
-	return list, nil
+	return v.list, nil
 }
 
 // take removes what a simple queue hands out, and returns what was still there once the removal is safe. It does not

@@ -38,13 +38,16 @@ type Op struct {
 	Receipt uint64 // OpRemove: the number of the receipt that goes to the origin; 0: none
 	Origin  string // OpRemove: where the receipt goes; for waking, not stored
 
-	ID   bachata.ID // OpReceipt
-	Dest string     // OpReceipt
+	ID   bachata.ID // OpReceipt; OpRemove: set by Apply, if said
+	Dest string     // OpReceipt; OpRemove: set by Apply, if said
 
 	Gap bachata.Gap // OpGap: all that it counts now
 
 	Put   *Message // OpPut
 	Known *Known   // OpKnown
+
+	prev uint64 // OpRemove: set by Apply, the last number in the inbox of Origin before the receipt
+	said bool   // OpRemove: set by Apply, the store could say at once what the receipt says
 }
 
 // Message is what an inbox must know of a message that is put.
@@ -105,33 +108,17 @@ func (o *Ops) Reset() {
 // Len returns how many changes there are.
 func (o *Ops) Len() int { return len(o.List) }
 
-// woken adds to list the channels whose inboxes hold something new by ops, other than messages.
-func woken(list []string, ops []Op) []string {
-	add := func(channel string) {
-		if n := len(list); n == 0 || list[n-1] != channel {
-			list = append(list, channel)
-		}
-	}
-	for i := range ops {
-		switch op := &ops[i]; op.Kind {
-		case OpRemove:
-			if op.Receipt != 0 {
-				add(op.Origin)
-			}
-		case OpGap, OpReceipt:
-			add(op.Channel)
-		case OpPut:
-			for _, t := range op.Put.Targets {
-				if t.Full {
-					add(op.Put.Origin)
-				}
-			}
-		}
-	}
-	return list
-}
-
 func (o *Ops) add(op Op) { o.List = append(o.List, op) }
+
+// more adds an empty change, to be filled in before the next is added. An Op is large: it is not copied for each message.
+func (o *Ops) more() *Op {
+	n := len(o.List)
+	if n == cap(o.List) {
+		o.List = append(o.List, Op{})
+	}
+	o.List = o.List[:n+1] // Reset has emptied what is there
+	return &o.List[n]
+}
 
 // number gives out the next sequence number of the store. Messages and receipts have even numbers. The odd one after
 // each is for the gap that may stand in its place: whoever still holds the cursor of what was lost can't take the

@@ -5,7 +5,7 @@ import "github.com/bachata-go/bachata"
 // DecidePop decides what keys take off the inbox of channel, up to the number visible, and sets popped, which has the
 // length of keys. Partial keys must have their cursor. If the changes are not applied after all, Unmark must be called.
 func (b *Book[R]) DecidePop(channel, by string, keys []bachata.Key, now int64, visible uint64, ops *Ops, popped []bachata.Popped) {
-	x := b.boxes[channel]
+	x := b.find(channel)
 	if x == nil || b.limits.Simple {
 		return
 	}
@@ -16,20 +16,20 @@ func (b *Book[R]) DecidePop(channel, by string, keys []bachata.Key, now int64, v
 		}
 		e.meta |= flagMarked
 		popped[i] = bachata.Popped{Found: true, Cursor: bachata.Cursor(e.seq)}
-		op := Op{Kind: OpRemove, Channel: channel, Seq: e.seq, Cause: Taken, By: by, Time: now}
+		op := ops.more()
+		op.Kind, op.Channel, op.Seq, op.Cause, op.By, op.Time = OpRemove, channel, e.seq, Taken, by, now
 		if e.meta.kind() == bachata.KindMessage {
 			op.Cause = Delivered
 			if b.tells(e) {
 				op.Receipt, op.Origin = ops.number(b.seq), b.origin(e)
 			}
 		}
-		ops.add(op)
 	}
 }
 
 // Unmark takes back what DecidePop noted and found.
 func (b *Book[R]) Unmark(channel string, popped []bachata.Popped) {
-	x := b.boxes[channel]
+	x := b.find(channel)
 	for i := range popped {
 		if popped[i].Found {
 			x.find(uint64(popped[i].Cursor)).meta &^= flagMarked
@@ -40,7 +40,7 @@ func (b *Book[R]) Unmark(channel string, popped []bachata.Popped) {
 
 // Waits reports whether a message that key names is in the inbox of channel. A partial key must have its cursor.
 func (b *Book[R]) Waits(channel string, key bachata.Key) bool {
-	x := b.boxes[channel]
+	x := b.find(channel)
 	if x == nil || b.limits.Simple {
 		return false
 	}
@@ -54,7 +54,7 @@ func Partial(key bachata.Key) bool { return key.Cursor == 0 && (key.From != "" |
 // Seek returns the first message behind the number after, up to visible, that a partial key may mean. Its From and
 // Dest agree by short hashes only: the message must be looked at.
 func (b *Book[R]) Seek(channel string, key bachata.Key, after, visible uint64) (f Found[R], ok bool) {
-	x := b.boxes[channel]
+	x := b.find(channel)
 	if x == nil || b.limits.Simple {
 		return f, false
 	}
@@ -101,7 +101,7 @@ func (b *Book[R]) filter(key bachata.Key) (narrow, mask uint32) {
 // DecideTake decides that the entries that a simple queue read leave the inbox of channel. It returns those that were
 // still there: a competing reader may have taken others.
 func (b *Book[R]) DecideTake(channel string, found []Found[R], ops *Ops) []Found[R] {
-	x := b.boxes[channel]
+	x := b.find(channel)
 	if x == nil {
 		return nil
 	}

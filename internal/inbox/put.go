@@ -2,18 +2,11 @@ package inbox
 
 import "github.com/bachata-go/bachata"
 
-// setMessage makes m what an inbox must know of item: the part of a put that needs no lock. The key is left out in
-// simple mode. It may be called concurrently with anything; the Time is left to set.
+// setMessage makes m, which is empty, what an inbox must know of item: the part of a put that needs no lock. The key is left
+// out in simple mode. It may be called concurrently with anything; the Time is left to set.
 func (b *Book[R]) setMessage(m *Message, keyer Keyer, item *bachata.Item) {
-	*m = Message{
-		ID:        item.ID,
-		Origin:    item.Origin,
-		From:      item.From,
-		Dest:      item.Dest,
-		NoReceipt: item.NoReceipt,
-		Payload:   item.Payload,
-		Size:      len(item.Payload),
-	}
+	m.ID, m.Origin, m.From, m.Dest = item.ID, item.Origin, item.From, item.Dest
+	m.NoReceipt, m.Payload, m.Size = item.NoReceipt, item.Payload, len(item.Payload)
 	m.Targets = m.one[:0]
 	if !b.limits.Simple && !m.ID.IsZero() {
 		m.Key = keyer.KeyOf(m.Origin, m.Dest, m.ID.Text)
@@ -47,7 +40,7 @@ func (b *Book[R]) DecidePut(m *Message, channels []string, now int64, ops *Ops, 
 	}
 	stored := 0
 	for i, channel := range channels {
-		x := b.boxes[channel]
+		x := b.find(channel)
 		fits, lose := b.fits(x, int64(m.Size))
 		if !fits {
 			res[i] = bachata.Full
@@ -70,7 +63,8 @@ func (b *Book[R]) DecidePut(m *Message, channels []string, now int64, ops *Ops, 
 		}
 		m.Targets = append(m.Targets, Target{Channel: channel, Seq: ops.number(b.seq), Full: full})
 	}
-	ops.add(Op{Kind: OpPut, Put: m})
+	op := ops.more()
+	op.Kind, op.Put = OpPut, m
 }
 
 // repeat tells the origin once more what it was told about a message before.

@@ -51,6 +51,7 @@ func (e *Engine[R]) sweep(channels []string) bool {
 	failed := false
 	for _, channel := range channels {
 		failed = e.expire(context.Background(), channel, now, true) != nil || failed
+		e.book.Shrink(channel)
 	}
 	ticket, woken := e.leave()
 	if len(woken) > 0 && e.backend.Wait(context.Background(), ticket) == nil {
