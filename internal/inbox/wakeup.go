@@ -21,6 +21,13 @@ func woken(list []wakeup, ops []Op) []wakeup {
 		}
 	}
 	var room []bachata.Envelope
+	if len(list) == 0 && len(ops) == 1 && ops[0].said { // one piece of memory for both
+		var one struct {
+			list     [1]wakeup
+			receipts [1]bachata.Envelope
+		}
+		list, room = one.list[:0], one.receipts[:0]
+	}
 	for i := range ops {
 		switch op := &ops[i]; op.Kind {
 		case OpRemove:
