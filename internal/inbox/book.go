@@ -142,13 +142,13 @@ func (b *Book[R]) discard(x *box[R]) {
 		x.spare = true
 		b.spare = append(b.spare, x)
 	}
-	switch more := cap(x.buf) - max(x.kept, fewKept); {
+	switch more := cap(x.buf) - max(int(x.kept), fewKept); {
 	case more <= 0:
 	case b.kept+more > mostKept:
 		x.buf = nil
 	default:
 		b.kept += more
-		x.kept = cap(x.buf)
+		x.kept = uint16(cap(x.buf))
 	}
 }
 

@@ -48,7 +48,6 @@ type box[R comparable] struct {
 	name string
 	buf  []entry[R] // buf[head:] are the entries
 	head int
-	hint int    // where a search will look first
 	last uint64 // the highest number that was ever in it, while the box lives
 
 	messages, receipts, gaps int
@@ -58,7 +57,8 @@ type box[R comparable] struct {
 	barrier uint64 // ticket of the last change to what readers may have passed
 	over    bool   // queued in Book.over
 	spare   bool   // queued in Book.spare
-	kept    int    // counted in Book.kept
+	kept    uint16 // counted in Book.kept; manyKept at most
+	hint    uint32 // where a search will look first
 
 	counts map[uint64]bachata.Gap
 	ids    *ids // nil: not needed so far
@@ -103,14 +103,14 @@ func (x *box[R]) index(seq uint64) int {
 	}
 	i := 0
 	if es[0].seq != seq { // most are searched one after the other
-		if i = x.hint; i >= len(es) || es[i].seq != seq {
+		if i = int(x.hint); i >= len(es) || es[i].seq != seq {
 			i = x.after(seq - 1)
 		}
 	}
 	if i >= len(es) || es[i].seq != seq {
 		return -1
 	}
-	x.hint = i + 1
+	x.hint = uint32(i + 1)
 	return i
 }
 
