@@ -52,6 +52,19 @@ func encodeMeta(m *bachata.Item, k string) (flags byte, meta string) {
 	return flags, string(b)
 }
 
+const numberLen = 7 // of a number
+
+// appendNumber appends a number as scripts store it.
+func appendNumber(b []byte, n uint64) []byte {
+	b = binary.BigEndian.AppendUint64(b, n<<8)
+	return b[:len(b)-1]
+}
+
+// appendTime appends a time (Unix ms) as scripts store it.
+func appendTime(b []byte, ms int64) []byte {
+	return append(b, byte(ms>>40), byte(ms>>32), byte(ms>>24), byte(ms>>16), byte(ms>>8), byte(ms))
+}
+
 func appendName(b []byte, name string) []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(len(name)))
 	return append(b, name...)

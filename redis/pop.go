@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"encoding/binary"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,7 +26,7 @@ func (q *Queue) PopDelivered(ctx context.Context, channel, by string, keys []bac
 	list := q.keys.list(channel)
 	for done := 0; done < len(keys); {
 		part := keys[done:min(done+popKeys, len(keys))]
-		m, err := q.runMessage(ctx, "pop", q.scripts.pop, q.keys.inbox(list), q.popArgs(by, part))
+		m, err := q.pop(ctx, list, q.popArgs(channel, by, part))
 		if err != nil {
 			return nil, err
 		}
@@ -70,19 +69,38 @@ func (q *Queue) PopDelivered(ctx context.Context, channel, by string, keys []bac
 	return popped, nil
 }
 
-// popArgs spells what pop takes: in short if all keys are numbers, as nearly always.
-func (q *Queue) popArgs(by string, keys []bachata.Key) []string {
+// pop has the server pop, and tell the origins.
+func (q *Queue) pop(ctx context.Context, list string, args []string) (rueidis.RedisMessage, error) {
+	if len(args) == 3 && len(args[0]) == 7 && !q.keys.cluster {
+		m, err := q.gathered.pop.run(ctx, []string{list}, args)
+		if err != nil {
+			return m, err
+		}
+		if n, err := m.AsInt64(); err == nil && n == 1 {
+			return m, nil
+		}
+	}
+	return q.runMessage(ctx, "pop", q.scripts.pop, q.keys.inbox(list), args)
+}
+
+// popArgs spells what pop takes. If all keys are numbers, as nearly always, it is those, then a receipt up to its id as it is
+// stored if nothing about it is special, and what the record of the message says of it.
+func (q *Queue) popArgs(channel, by string, keys []bachata.Key) []string {
 	now := q.now()
-	named := slices.ContainsFunc(keys, func(k bachata.Key) bool { return k.Cursor == 0 || k.Cursor >= 1<<53 })
+	named := slices.ContainsFunc(keys, func(k bachata.Key) bool { return k.Cursor == 0 || k.Cursor >= maxCursor })
 	if named || q.options.Shared {
 		return popArgs(now, by, keys)
 	}
 	numbers := make([]byte, 0, 8*len(keys))
 	for _, k := range keys {
-		numbers = binary.BigEndian.AppendUint64(numbers, uint64(k.Cursor)<<8)
-		numbers = numbers[:len(numbers)-1] // seven bytes
+		numbers = appendNumber(numbers, uint64(k.Cursor))
 	}
-	return []string{strconv.FormatInt(now, 10), by, strconv.Itoa(len(keys)), string(numbers)}
+	report := appendName(appendTime([]byte{byte(bachata.OutcomeDelivered)}, now), by)
+	receipt := appendNumber([]byte("::r"), uint64(now)<<11)
+	receipt = appendTime(receipt, now)
+	receipt = appendName(append(receipt, byte(bachata.OutcomeDelivered)<<1), by)
+	receipt = appendName(receipt, channel)
+	return []string{string(numbers), string(receipt), string(report)}
 }
 
 // popArgs spells what pop and check take.
@@ -90,7 +108,7 @@ func popArgs(now int64, by string, keys []bachata.Key) []string {
 	args := make([]string, 0, 3+5*len(keys))
 	args = append(args, strconv.FormatInt(now, 10), by, strconv.Itoa(len(keys)))
 	for _, k := range keys {
-		if k.Cursor >= 1<<53 { // none has such a number, and Lua could not tell them apart
+		if k.Cursor >= maxCursor { // none has such a number, and Lua could not tell them apart
 			k = bachata.Key{}
 		}
 		args = append(args, strconv.FormatUint(uint64(k.Cursor), 10), k.ID, escapeID(k.ID), k.From, k.Dest)

@@ -104,7 +104,7 @@ func unavailableAfter(items []bachata.Item, results []bachata.PutResult) {
 
 // putBucket puts items whose channels, and origins, are all in one place.
 func (q *Queue) putBucket(ctx context.Context, items []bachata.Item, results []bachata.PutResult) error {
-	if done, err := q.putOne(ctx, items, results); done || err != nil {
+	if done, err := q.putSimilar(ctx, items, results); done || err != nil {
 		return err
 	}
 	for len(items) > 0 {

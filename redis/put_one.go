@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"encoding/binary"
 	"strconv"
 
 	"github.com/redis/rueidis"
@@ -9,10 +10,10 @@ import (
 	"github.com/bachata-go/bachata"
 )
 
-// putOne puts items that all have ids and go to the same one channel, if nothing about that is special, and reports
+// putSimilar puts items that all have ids and go to the same one channel, if nothing about that is special, and reports
 // whether it did. Nothing was changed if not.
-func (q *Queue) putOne(ctx context.Context, items []bachata.Item, results []bachata.PutResult) (done bool, err error) {
-	if q.scripts.putOne == nil {
+func (q *Queue) putSimilar(ctx context.Context, items []bachata.Item, results []bachata.PutResult) (done bool, err error) {
+	if q.options.Shared {
 		return false, nil
 	}
 	for i := range items {
@@ -21,23 +22,74 @@ func (q *Queue) putOne(ctx context.Context, items []bachata.Item, results []bach
 			return false, nil
 		}
 	}
-	list := q.keys.list(items[0].Channels[0])
-	keys := make([]string, 2, 8+len(items))
-	args := make([]string, 3, 3+3*len(items))
-	keys[0], keys[1] = list, list+"::state"
-	var seen map[string]bool
-	if len(items) > 1 {
-		seen = make(map[string]bool, len(items))
+	n, err := q.runPut(ctx, items)
+	if err != nil || n == 0 {
+		return false, err
 	}
+	for i := range results {
+		results[i][0] = bachata.Stored
+	}
+	if n == 2 {
+		q.age(ctx, q.keys.lead(q.keys.bucket(items[0].Channels[0])))
+	}
+	return true, nil
+}
+
+// runPut has the server put items and returns what the script did.
+func (q *Queue) runPut(ctx context.Context, items []bachata.Item) (int64, error) {
+	if len(items) == 1 {
+		keys, args := q.putOneCall(&items[0])
+		reply, err := q.gathered.put.run(ctx, keys, args)
+		if err != nil {
+			return 0, err
+		}
+		return reply.AsInt64()
+	}
+	keys, args := q.putSameCall(items)
+	if keys == nil {
+		return 0, nil
+	}
+	return q.runInt(ctx, "put", q.scripts.putSame, keys, args)
+}
+
+// putOneCall spells what put_one takes for one item: all that the server needs to store, as it is stored.
+func (q *Queue) putOneCall(m *bachata.Item) (keys, args []string) {
+	list := q.keys.list(m.Channels[0])
+	suffix := ":" + escapeID(m.ID.Text)
+	k := knownBy(m)
+	flags, rest := encodeMeta(m, k)
+	now := q.now()
+
+	record := appendTime(make([]byte, 0, 9), now)
+	aging := string(record) + k
+	if q.keys.cluster {
+		aging += list
+	}
+	record = append(record, flags&flagNumber, 0, 1) // waits in one inbox
+	entry := appendName(append(make([]byte, 0, 128), 'm'), suffix)
+	entry = appendName(entry, m.Origin)
+	entry = binary.BigEndian.AppendUint16(entry, uint16(numberLen+len(rest)))
+	entry = append(appendNumber(entry, uint64(now)<<11), rest...)
+	keys = []string{list, list + suffix}
+	if q.keys.cluster {
+		keys = append(keys, list+"::state")
+	}
+	return keys, []string{aging, string(record), m.Origin, string(entry), rueidis.BinaryString(m.Payload)}
+}
+
+// putSameCall spells what put_same takes, or returns nil if two items have the same id: of those the second has another key.
+func (q *Queue) putSameCall(items []bachata.Item) (keys, args []string) {
+	list := q.keys.list(items[0].Channels[0])
+	keys = append(make([]string, 0, 2+len(items)), list, list+"::state")
+	args = make([]string, 3, 3+3*len(items))
+	seen := make(map[string]bool, len(items))
 	bytes, differ := 0, false
 	for i := range items {
 		m := &items[i]
-		if seen != nil { // of two messages with one id the second has another key
-			if seen[m.ID.Text] {
-				return false, nil
-			}
-			seen[m.ID.Text] = true
+		if seen[m.ID.Text] {
+			return nil, nil
 		}
+		seen[m.ID.Text] = true
 		_, meta := encodeMeta(m, knownBy(m))
 		bytes += len(m.Payload)
 		keys = append(keys, list+":"+escapeID(m.ID.Text))
@@ -50,15 +102,5 @@ func (q *Queue) putOne(ctx context.Context, items []bachata.Item, results []bach
 			args = append(args, items[i].Origin)
 		}
 	}
-	n, err := q.runInt(ctx, "put", q.scripts.putOne, keys, args)
-	if err != nil || n == 0 {
-		return false, err
-	}
-	for i := range results {
-		results[i][0] = bachata.Stored
-	}
-	if n == 2 {
-		q.age(ctx, q.keys.lead(q.keys.bucket(items[0].Channels[0])))
-	}
-	return true, nil
+	return keys, args
 }

@@ -29,6 +29,7 @@ type Queue struct {
 
 	watch    *watcher
 	replicas replicas
+	gathered struct{ put, fetch, pop gather }
 	level    atomic.Pointer[level]
 	forgot   atomic.Int64 // the last id that the cap made go was accepted then, Unix ms
 
@@ -58,6 +59,9 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 		return nil, err
 	}
 	q.scripts = newScripts(q.keys, limits, o.Shared)
+	q.gathered.put = gather{q: q, verb: "put", script: q.scripts.putOne}
+	q.gathered.fetch = gather{q: q, verb: "fetch", script: q.scripts.fetchOne}
+	q.gathered.pop = gather{q: q, verb: "pop", script: q.scripts.popOne}
 	q.ctx, q.cancel = context.WithCancel(context.Background())
 	if err := q.readLevel(ctx); err != nil {
 		q.client.Close()

@@ -16,9 +16,9 @@ var lua embed.FS
 
 // scripts are what the server runs. Each begins with the limits of this queue, so that no call has to carry them.
 type scripts struct {
-	put, putOne, fetch, pop, check, lose, age, look *rueidis.Lua
-	simplePut, simpleFetch                          *rueidis.Lua
-	claim, settle, receive                          *rueidis.Lua // of a cluster
+	put, putOne, putSame, fetch, fetchOne, popOne, pop, check, lose, age, look *rueidis.Lua
+	simplePut, simpleFetch                                                     *rueidis.Lua
+	claim, settle, receive                                                     *rueidis.Lua // of a cluster
 }
 
 func newScripts(k keyspace, l inbox.Limits, shared bool) scripts {
@@ -34,8 +34,11 @@ func newScripts(k keyspace, l inbox.Limits, shared bool) scripts {
 	all := scripts{
 		put:         script("core", "tell", "age", "put"),
 		putOne:      script("put_one"),
-		fetch:       script("fetch_fast", "core", "entry", "fetch"),
-		pop:         script("pop_single", "pop_fast", "pop_args", "core", "entry", "tell", "resolve", "pop"),
+		putSame:     script("put_same"),
+		fetch:       script("fetch_fast", "fetch_args", "core", "entry", "fetch"),
+		fetchOne:    script("fetch_one"),
+		popOne:      script("pop_one"),
+		pop:         script("pop_fast", "pop_args", "core", "entry", "tell", "resolve", "pop"),
 		check:       script("core", "entry", "resolve", "check"),
 		lose:        script("core", "entry", "tell", "lose"),
 		age:         script("core", "age", "age_idle"),
@@ -49,9 +52,8 @@ func newScripts(k keyspace, l inbox.Limits, shared bool) scripts {
 	if shared {
 		plain := head
 		head = plain + "local CHECK = false\n"
-		all.putOne = nil
 		all.put = script("core", "entry", "tell", "age", "shared", "shared_put")
-		all.fetch = script("core", "entry", "shared", "shared_fetch")
+		all.fetch = script("fetch_args", "core", "entry", "shared", "shared_fetch")
 		all.pop = script("core", "entry", "tell", "shared", "shared_pop")
 		all.lose = script("core", "entry", "tell", "shared", "shared_lose")
 		head = plain + "local CHECK = true\n"

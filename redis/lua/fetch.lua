@@ -1,6 +1,6 @@
 -- fetch hands out: it returns what the inbox holds after a number, and moves what was not handed out before to the
 -- list of what waits for confirmation.
--- KEYS: the list, its wait list, its state. ARGV: now, after, most messages, most bytes.
+-- KEYS: the list, its wait list, its state. ARGV: now, after, most messages, most bytes, in one text.
 -- Returns {state, element, origin, meta, text, ...}; state is 0: that was all, 1: there may be more, 2: it has to be
 -- looked through for what has expired first. Of an element that says everything itself the other three are empty.
 local P, W = KEYS[1], KEYS[2]

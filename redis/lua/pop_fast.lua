@@ -1,14 +1,19 @@
--- What most pops of several do is done here, without defining a function: the oldest messages of the wait list are confirmed in their
--- order, all of one origin that wants receipts. Anything else is left, unchanged, to the general part below.
-if not CLUSTER and #ARGV == 4 and ARGV[3] ~= '1' then
+-- What most pops of several do is done here, without defining a function: the oldest messages of the wait list, or if that is
+-- empty of the inbox, are confirmed in their order, all of one origin that wants receipts. Anything else is left, unchanged, to
+-- the general part below.
+if not CLUSTER and #ARGV == 3 and #ARGV[1] > 7 then
   local call, sub, byte, pack, unp = redis.call, string.sub, string.byte, struct.pack, struct.unpack
   local raw = call('GET', KEYS[3])
   if raw and #raw == 42 then
-    local P, W, by = KEYS[1], KEYS[2], ARGV[2]
+    local P, L, numbers, report = KEYS[1], KEYS[2], ARGV[1], ARGV[3]
     local m, b, r, due, t, _, g = unp('>I4I5I4I6I3I3I3', raw, 15)
-    local now, count, lp = tonumber(ARGV[1]), tonumber(ARGV[3]), #P
-    if now < due and t == 0 and not string.find(P, '%', 1, true) then
-      local tail = call('LRANGE', W, '-' .. ARGV[3], '-1')
+    local now, count, lp = unp('>I6', report, 2), #numbers / 7, #P
+    if now < due and t == 0 then
+      local tail = call('LRANGE', L, tostring(-count), '-1')
+      if #tail == 0 then
+        L = P
+        tail = call('LRANGE', L, tostring(-count), '-1')
+      end
       local fine, origin, ks, metas, size = #tail == count, nil, {}, {}, 0
       for i = 1, count do
         if not fine then break end
@@ -19,7 +24,7 @@ if not CLUSTER and #ARGV == 4 and ARGV[3] ~= '1' then
         local meta = v[2]
         if v.err or not meta or #meta < 24 then fine = false break end
         local seq, flags, bytes, k = unp('>I7BI4c12', meta)
-        if seq ~= unp('>I7', ARGV[4], 7 * i - 6) or flags >= 16 or flags % 4 >= 2 then fine = false break end
+        if seq ~= unp('>I7', numbers, 7 * i - 6) or flags >= 16 or flags % 4 >= 2 then fine = false break end
         if origin == nil then
           origin = v[1]
         elseif origin ~= v[1] then
@@ -35,7 +40,7 @@ if not CLUSTER and #ARGV == 4 and ARGV[3] ~= '1' then
           local on, oh, om, ob, oR, odue, _, _, og = unp('>I7I7I4I5I4I6I3I3I3', oraw)
           local records = call('HMGET', KNOWN, unpack(ks))
           fine = odue > 0 and odue <= now + RAGE and oR + count <= RECEIPTS
-          local report, set = pack('>BI6Hc0', 0, now, #by, by), {}
+          local set = {}
           local record, settled -- those of the message before: in a batch they are mostly the same
           for i = 1, count do
             local v = records[i]
@@ -56,21 +61,15 @@ if not CLUSTER and #ARGV == 4 and ARGV[3] ~= '1' then
               local flags = byte(meta, 8)
               local rest = rests[flags]
               if not rest then
-                local dest
-                if flags >= 8 then
-                  local at = 25
-                  if flags % 8 >= 4 then dest, at = unp('>Hc0', meta, at) end
-                  dest = unp('>Hc0', meta, at)
-                else
-                  dest = sub(P, PREFIX + 1)
-                end
-                rest = pack('>I6BHc0Hc0', now, flags % 2, #by, by, #dest, dest)
+                rest = sub(ARGV[2], 11)
+                if flags >= 8 then rest = sub(rest, 1, #report) .. sub(meta, flags % 8 >= 4 and 27 + unp('>H', meta, 25) or 25) end
+                if flags % 2 == 1 then rest = sub(rest, 1, 6) .. '\1' .. sub(rest, 8) end
                 if flags < 8 then rests[flags] = rest end
               end
               seq = seq + 2
               elements[i] = head .. pack('>I7', seq) .. rest .. sub(tail[count - i + 1], lp + 2)
             end
-            call('LTRIM', W, '0', tostring(-count - 1))
+            call('LTRIM', L, '0', tostring(-count - 1))
             call('DEL', unpack(tail))
             m, b = m - count, b - size
             if m < 0 then m = 0 end

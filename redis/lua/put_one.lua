@@ -1,86 +1,54 @@
--- put_one puts messages with ids into one inbox, if nothing about that is special; else it changes nothing and returns 0,
--- and put does it. Most puts are such, and this is what they cost: it defines no functions and makes few strings.
--- KEYS: the list, its state, the messages' keys. ARGV: now, bytes of all texts, origin of the first, then for each message
--- its meta without the number, and text; then, if they differ, the origins of all.
--- Returns 2 if old ids have to be looked through, else 1.
-local call, sub, byte, pack = redis.call, string.sub, string.byte, struct.pack
-local P = KEYS[1]
-local raw = call('GET', KEYS[2])
-if not raw or #raw ~= 42 then return 0 end
-local n, h, m, b, r, due, _, _, g = struct.unpack('>I7I7I4I5I4I6I3I3I3', raw)
-local now, count, bytes = tonumber(ARGV[1]), #KEYS - 2, tonumber(ARGV[2])
-if due <= now or due > now + AGE or m + count > MESSAGES or b + bytes > BYTES then return 0 end
-local old
-if count == 1 then
-  local origin, meta, text = ARGV[3], ARGV[4], ARGV[5]
-  local k = sub(meta, 6, 17)
-  if CLUSTER then k = k .. P end
-  if call('HSETNX', KNOWN, k, pack('>I6BH', now, byte(meta) % 2, 1)) == 0 then return 0 end
-  local seq = now * 2048
-  if seq <= n then seq = n + 2 end
-  meta = pack('>I7c0', seq, meta)
-  local len = redis.pcall('RPUSH', KEYS[3], text, origin, meta)
-  local pushed = len == 3 and redis.pcall('LPUSH', P, KEYS[3])
+-- put_one puts messages with ids, each into one inbox, where nothing about that is special; else it changes nothing and says
+-- 0, and put does it. Most puts are such, and this is what they cost: few strings are made, for each is hashed in full, and
+-- what can be spelled beforehand comes spelled. Nothing that is wrong with one inbox is an error, which would end all.
+-- KEYS: for each message the list and the message's key. ARGV: for each the element of the aging list, the record, origin,
+-- what a wake-up says between the number before and the text, and the text. The second but last ends with meta, whose number
+-- is right unless the inbox has a larger one.
+-- Returns for each 2 if old ids have to be looked through, else 1.
+local KEYS, ARGV, call, pcall, sub, pack, unp, type = KEYS, ARGV, redis.call, redis.pcall, string.sub, struct.pack, struct.unpack, type
+
+local function put(P, key, aging, record, origin, entry, text)
+  local S = P .. '::state'
+  local raw = pcall('GET', S)
+  if not raw or #raw ~= 42 then return 0 end
+  local n, h, m, b, r, due, _, _, g = unp('>I7I7I4I5I4I6I3I3I3', raw)
+  local now, size = unp('>I6', aging), #text
+  if due <= now or due > now + AGE or m >= MESSAGES or b + size > BYTES then return 0 end
+  local k = sub(aging, 7)
+  if call('HSETNX', KNOWN, k, record) == 0 then return 0 end
+  local seq, at = now * 2048, 8 + #key - #P + #origin
+  if seq <= n then
+    seq = n + 2
+    entry = sub(entry, 1, at - 1) .. pack('>I7', seq) .. sub(entry, at + 7)
+  end
+  local len = pcall('RPUSH', key, text, origin, sub(entry, at))
+  local pushed = len == 3 and pcall('LPUSH', P, key)
   if type(pushed) ~= 'number' then -- something is in the way: as if nothing had been
     call('HDEL', KNOWN, k)
     if len == 3 then
-      call('DEL', KEYS[3])
+      call('DEL', key)
     elseif type(len) == 'number' then
-      call('LTRIM', KEYS[3], '0', tostring(len - 4))
+      call('LTRIM', key, '0', tostring(len - 4))
     end
     return 0
   end
-  call('PEXPIRE', KEYS[3], NETS)
-  old = call('RPUSH', AGING, pack('>I6c0', now, k))
-  local wake = ''
-  if bytes <= 4096 then
-    local suffix = sub(KEYS[3], #P + 1)
-    wake = pack('>I7BHc0Hc0Hc0c0', n, 109, #suffix, suffix, #origin, origin, #meta, meta, text)
+  call('PEXPIRE', key, NETS)
+  local old = call('RPUSH', AGING, aging)
+  call('SPUBLISH', P .. '::wake', size <= 4096 and sub(raw, 1, 7) .. entry .. text or '')
+  local state = pack('>I7I7I4I5', seq, h, m + 1, b + size)
+  if CLUSTER or m + r + g == 0 then -- the state of what was empty may be about to expire
+    call('SET', S, state .. sub(raw, 24))
+  else
+    call('SETRANGE', S, '0', state)
   end
-  call('SPUBLISH', P .. '::wake', wake)
-  n = seq
-else
-  local keys, aging, set, ks = {}, {}, {}, {}
-  local time = pack('>I6', now)
-  local text, number = time .. '\0\0\1', time .. '\1\0\1' -- the records of ids that are texts, and numbers
-  for i = 1, count do
-    local meta = ARGV[2 * i + 2]
-    local k = sub(meta, 6, 17)
-    if CLUSTER then k = k .. P end
-    keys[i], aging[i], ks[i] = KEYS[i + 2], time .. k, k
-    set[2 * i - 1], set[2 * i] = k, byte(meta) % 2 == 1 and number or text
-  end
-  for _, v in ipairs(call('HMGET', KNOWN, unpack(ks))) do
-    if v then return 0 end
-  end
-  local seq, made, fine = now * 2048 - 2, 0, true
-  if seq < n then seq = n end
-  for i = 1, count do
-    local a = 2 * i + 2
-    seq = seq + 2
-    local len = redis.pcall('RPUSH', keys[i], ARGV[a + 1], ARGV[2 * count + 3 + i] or ARGV[3], pack('>I7c0', seq, ARGV[a]))
-    if len ~= 3 then
-      if type(len) == 'number' then call('LTRIM', keys[i], '0', tostring(len - 4)) end
-      fine = false
-      break
-    end
-    made = i
-  end
-  if not fine or type(redis.pcall('LPUSH', P, unpack(keys))) ~= 'number' then -- something is in the way: as if nothing had been
-    if made > 0 then call('DEL', unpack(keys, 1, made)) end
-    return 0
-  end
-  for i = 1, count do call('PEXPIRE', keys[i], NETS) end
-  n = seq
-  call('HSET', KNOWN, unpack(set))
-  old = call('RPUSH', AGING, unpack(aging))
-  call('SPUBLISH', P .. '::wake', '')
+  if old > CAP or old % 512 == 0 then return 2 end
+  return 1
 end
-local state = pack('>I7I7I4I5', n, h, m + count, b + bytes)
-if CLUSTER or m + r + g == 0 then -- the state of what was empty may be about to expire
-  call('SET', KEYS[2], state .. sub(raw, 24))
-else
-  call('SETRANGE', KEYS[2], '0', state)
+
+if #ARGV == 5 then return {put(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5])} end
+local answer = {}
+for i = 1, #ARGV / 5 do
+  local a = 5 * i - 4
+  answer[i] = put(KEYS[2 * i - 1], KEYS[2 * i], ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4])
 end
-if old > CAP or old % 512 < count then return 2 end
-return 1
+return answer
