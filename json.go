@@ -46,15 +46,11 @@ func (jsonProtocol) decode(text []byte, f *Frame, borrow bool) error {
 	if !utf8.Valid(text) {
 		return refuse(RefusedSyntax, "the frame is not valid UTF-8")
 	}
-	if tooDeep(text) {
-		return refuse(RefusedSyntax, fmt.Sprintf("the frame is nested deeper than %d levels", MaxDepth))
-	}
-	r := jsonReaders.Get().(*jsonReader)
-	defer r.release()
-	if err := r.scan(text); err != nil {
+	var m members
+	if err := m.scan(text); err != nil {
 		return err
 	}
-	return r.frame(string(text), f)
+	return m.frame(string(text), f)
 }
 
 // plainConfirm returns the id of a 200 that is written as every client of ours writes it, {"type":200,"data":"ID"}, with
@@ -66,52 +62,50 @@ func plainConfirm(text []byte) []byte {
 		return nil
 	}
 	id := text[len(before):n]
-	for _, c := range id {
-		if c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
-			return nil
-		}
+	if plainLen(id) < len(id) {
+		return nil
 	}
 	return id
 }
 
 // frame makes a Frame of the members that scan found; text is a copy of the frame, and all strings are parts of it.
-func (r *jsonReader) frame(text string, f *Frame) error {
-	typ := r.spans[fieldType]
+func (p *members) frame(text string, f *Frame) error {
+	typ := p[fieldType]
 	switch typ.kind {
 	case '"':
-		return r.message(text, &f.Message)
+		return p.message(text, &f.Message)
 	case '0':
-		return r.transport(text, &f.Transport)
+		return p.transport(text, &f.Transport)
 	}
-	id, _ := r.id(text, r.spans[fieldID])
+	id, _ := readID(text, p[fieldID])
 	if typ.end == 0 {
 		return &Refusal{Code: RefusedType, Reason: `the frame has no "type"`, ID: id}
 	}
 	return &Refusal{Code: RefusedType, Reason: `"type" is neither a string nor an integer`, ID: id}
 }
 
-func (r *jsonReader) message(text string, m *Message) error {
+func (p *members) message(text string, m *Message) error {
 	var err error
-	if m.id, err = r.id(text, r.spans[fieldID]); err != nil {
+	if m.id, err = readID(text, p[fieldID]); err != nil {
 		return err
 	}
-	if m.typ, err = r.name(text, fieldType); err != nil {
+	if m.typ, err = p.name(text, fieldType); err != nil {
 		return withID(err, m.id)
 	}
-	if m.dest, err = r.name(text, fieldDest); err != nil {
+	if m.dest, err = p.name(text, fieldDest); err != nil {
 		return withID(err, m.id)
 	}
 	if m.typ == "" {
 		return &Refusal{Code: RefusedType, Reason: `"type" is empty`, ID: m.id}
 	}
-	if s := r.spans[fieldTime]; s.end != 0 && s.kind != 'n' {
+	if s := p[fieldTime]; s.end != 0 && s.kind != 'n' {
 		if s.kind != '0' {
 			return &Refusal{Code: RefusedField, Reason: `"time" is not a number`, ID: m.id}
 		}
 		m.time = parseInt(text[s.start:s.end])
 	}
 	// The rest is taken as it comes: "from" is overwritten, "sign" and "data" are the application's.
-	if s := r.spans[fieldFrom]; s.end != 0 {
+	if s := p[fieldFrom]; s.end != 0 {
 		m.fromStart, m.fromEnd = s.start, s.end
 		switch s.kind {
 		case '"':
@@ -121,32 +115,32 @@ func (r *jsonReader) message(text string, m *Message) error {
 			m.from = text[s.start:s.end]
 		}
 	}
-	if s := r.spans[fieldSign]; s.kind == '"' {
+	if s := p[fieldSign]; s.kind == '"' {
 		m.sign, _ = unquote(text[s.start:s.end])
 	}
-	if s := r.spans[fieldData]; s.end != 0 {
+	if s := p[fieldData]; s.end != 0 {
 		m.data = text[s.start:s.end]
 	}
-	m.ephemeral = r.spans[fieldEphemeral].kind == 't'
+	m.ephemeral = p[fieldEphemeral].kind == 't'
 	m.text = text
 	return nil
 }
 
-func (r *jsonReader) transport(text string, t *Transport) error {
-	typ := r.spans[fieldType]
+func (p *members) transport(text string, t *Transport) error {
+	typ := p[fieldType]
 	code := Code(parseInt(text[typ.start:typ.end]))
 	if code <= 0 || strings.Trim(text[typ.start:typ.end], "0123456789") != "" {
 		return &Refusal{Code: RefusedType, Reason: fmt.Sprintf(`"type" %s is not a known code`, clip(text[typ.start:typ.end]))}
 	}
 	t.Code = code
-	data := r.spans[fieldData]
+	data := p[fieldData]
 	switch {
 	case code == CodeReceived && data.kind == '[':
-		if err := r.ids(text[data.start:data.end], t); err != nil {
+		if err := readIDs(text[data.start:data.end], t); err != nil {
 			return err
 		}
 	case data.kind == '"' || data.kind == '0':
-		id, err := r.id(text, data)
+		id, err := readID(text, data)
 		if err != nil {
 			return err
 		}
@@ -156,17 +150,17 @@ func (r *jsonReader) transport(text string, t *Transport) error {
 		return refuse(RefusedField, `"data" of a 200 is an id or an array of ids`)
 	}
 	var err error
-	if t.From, err = r.name(text, fieldFrom); err != nil {
+	if t.From, err = p.name(text, fieldFrom); err != nil {
 		return err
 	}
-	if t.Dest, err = r.name(text, fieldDest); err != nil {
+	if t.Dest, err = p.name(text, fieldDest); err != nil {
 		return err
 	}
 	return nil
 }
 
-// ids reads an array of ids.
-func (r *jsonReader) ids(array string, t *Transport) error {
+// readIDs reads an array of ids.
+func readIDs(array string, t *Transport) error {
 	dec := jsontext.NewDecoder(strings.NewReader(array), readOptions)
 	if _, err := dec.ReadToken(); err != nil {
 		return syntaxRefusal(err)
@@ -177,7 +171,7 @@ func (r *jsonReader) ids(array string, t *Transport) error {
 			return syntaxRefusal(err)
 		}
 		s := string(v)
-		id, err := r.id(s, span{end: len(s), kind: v.Kind()})
+		id, err := readID(s, span{end: len(s), kind: v.Kind()})
 		if err != nil {
 			return err
 		}
@@ -192,7 +186,7 @@ func (r *jsonReader) ids(array string, t *Transport) error {
 	return nil
 }
 
-func (r *jsonReader) id(text string, s span) (ID, error) {
+func readID(text string, s span) (ID, error) {
 	if s.end == 0 || s.kind == 'n' {
 		return ID{}, nil
 	}
@@ -220,8 +214,8 @@ func (r *jsonReader) id(text string, s span) (ID, error) {
 }
 
 // name reads a string member of at most MaxName bytes; one that is null or not there is empty.
-func (r *jsonReader) name(text string, f field) (string, error) {
-	s := r.spans[f]
+func (p *members) name(text string, f field) (string, error) {
+	s := p[f]
 	if s.end == 0 || s.kind == 'n' {
 		return "", nil
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unsafe"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -255,6 +256,9 @@ func appendID(dst []byte, id ID) []byte {
 // appendQuote writes s as a JSON string. What is not UTF-8 in it, which only an application's own text can hold, is
 // replaced.
 func appendQuote(dst []byte, s string) []byte {
+	if plainLen(unsafe.Slice(unsafe.StringData(s), len(s))) == len(s) {
+		return append(append(append(dst, '"'), s...), '"')
+	}
 	dst, _ = jsontext.AppendQuote(dst, s)
 	return dst
 }

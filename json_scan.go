@@ -13,9 +13,11 @@ import (
 type jsonReader struct {
 	dec    *jsontext.Decoder
 	buf    bytes.Buffer
-	spans  [numFields]span
 	others [][2]int // spans of the names of unknown members
 }
+
+// members are the places of the known members of an envelope.
+type members [numFields]span
 
 // span is a value's place in the frame; end is zero if there is none.
 type span struct {
@@ -49,8 +51,22 @@ var jsonReaders = sync.Pool{New: func() any {
 	return r
 }}
 
-// scan checks that text is one JSON object and notes where its known members are.
-func (r *jsonReader) scan(text []byte) error {
+// scan checks that text, which is valid UTF-8, is one JSON object, and notes where its known members are.
+func (p *members) scan(text []byte) error {
+	if p.plain(text) {
+		return nil
+	}
+	*p = members{}
+	if tooDeep(text) {
+		return refuse(RefusedSyntax, fmt.Sprintf("the frame is nested deeper than %d levels", MaxDepth))
+	}
+	r := jsonReaders.Get().(*jsonReader)
+	defer r.release()
+	return r.scan(text, p)
+}
+
+// scan does what members.scan does, of anything, and says what is wrong.
+func (r *jsonReader) scan(text []byte, p *members) error {
 	r.buf = *bytes.NewBuffer(text)
 	r.dec.Reset(&r.buf, readOptions, jsontext.AllowDuplicateNames(true))
 	if r.dec.PeekKind() != '{' {
@@ -73,7 +89,7 @@ func (r *jsonReader) scan(text []byte) error {
 			end := int(r.dec.InputOffset())
 			at = [2]int{end - len(name), end}
 		}
-		if !ok && r.repeated(text, at) || ok && r.spans[known].end != 0 {
+		if !ok && r.repeated(text, at) || ok && p[known].end != 0 {
 			return refuse(RefusedSyntax, fmt.Sprintf("the name %s stands twice", clip(string(name))))
 		}
 		value, err := r.dec.ReadValue()
@@ -82,7 +98,7 @@ func (r *jsonReader) scan(text []byte) error {
 		}
 		if ok {
 			end := int(r.dec.InputOffset())
-			r.spans[known] = span{start: end - len(value), end: end, kind: value.Kind()}
+			p[known] = span{start: end - len(value), end: end, kind: value.Kind()}
 		} else {
 			if len(r.others) == maxMembers {
 				return refuse(RefusedSyntax, fmt.Sprintf("the envelope has more than %d unknown names", maxMembers))
@@ -132,32 +148,27 @@ func unquoteName(quoted []byte) []byte {
 }
 
 // knownField returns the field that a quoted name names.
-func knownField(quoted []byte) (field, bool) {
-	switch string(quoted) {
-	case `"id"`:
+func knownField(quoted []byte) (field, bool) { return fieldNamed(unquoteName(quoted)) }
+
+// fieldNamed returns the field of a name.
+func fieldNamed(name []byte) (field, bool) {
+	switch string(name) {
+	case "id":
 		return fieldID, true
-	case `"type"`:
+	case "type":
 		return fieldType, true
-	case `"time"`:
+	case "time":
 		return fieldTime, true
-	case `"data"`:
+	case "data":
 		return fieldData, true
-	case `"from"`:
+	case "from":
 		return fieldFrom, true
-	case `"dest"`:
+	case "dest":
 		return fieldDest, true
-	case `"sign"`:
+	case "sign":
 		return fieldSign, true
-	case `"ephemeral"`:
+	case "ephemeral":
 		return fieldEphemeral, true
-	}
-	if bytes.IndexByte(quoted, '\\') >= 0 {
-		name := string(unquoteName(quoted))
-		for f, known := range fieldNames {
-			if name == known {
-				return field(f), true
-			}
-		}
 	}
 	return 0, false
 }
@@ -211,7 +222,6 @@ func syntaxRefusal(err error) error {
 }
 
 func (r *jsonReader) release() {
-	r.spans = [numFields]span{}
 	r.others = r.others[:0]
 	jsonReaders.Put(r)
 }

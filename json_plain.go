@@ -1,0 +1,267 @@
+package bachata
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// maxPlainOthers is how many unknown names of an envelope are read without the JSON reader.
+const maxPlainOthers = 8
+
+// plain notes where the known members of text are, in one pass and without the JSON reader. text is valid UTF-8. Whatever
+// is wrong or unusual (a name with an escape, a name twice, many unknown ones) it leaves to the reader: it reports false,
+// and what it noted means nothing. What it takes, the reader takes too, and notes the same.
+func (p *members) plain(text []byte) bool {
+	var others [maxPlainOthers]span
+	unknown := 0
+	i := space(text, 0)
+	if at(text, i) != '{' {
+		return false
+	}
+	if i = space(text, i+1); at(text, i) == '}' {
+		return space(text, i+1) == len(text)
+	}
+	for {
+		name := i + 1
+		if at(text, i) != '"' {
+			return false
+		}
+		i = name + plainLen(text[name:])
+		if at(text, i) != '"' {
+			return false
+		}
+		f, known := fieldNamed(text[name:i])
+		var place *span
+		switch {
+		case known:
+			place = &p[f]
+		case unknown == maxPlainOthers:
+			return false
+		default:
+			for _, o := range others[:unknown] {
+				if string(text[o.start:o.end]) == string(text[name:i]) {
+					return false
+				}
+			}
+			others[unknown] = span{start: name, end: i}
+			unknown++
+			place = new(span)
+		}
+		if place.end != 0 {
+			return false
+		}
+		if i = space(text, i+1); at(text, i) != ':' {
+			return false
+		}
+		i = space(text, i+1)
+		place.start, place.kind = i, kindOf(at(text, i))
+		if i = plainValue(text, i, 1); i < 0 {
+			return false
+		}
+		place.end = i
+		switch i = space(text, i); at(text, i) {
+		case ',':
+			i = space(text, i+1)
+		case '}':
+			return space(text, i+1) == len(text)
+		default:
+			return false
+		}
+	}
+}
+
+// kindOf returns the kind of a value by its first byte.
+func kindOf(first byte) jsontext.Kind {
+	if first == '-' || first >= '0' && first <= '9' {
+		return '0'
+	}
+	return jsontext.Kind(first)
+}
+
+// plainValue returns the index behind the value that begins at i, within depth objects and arrays, or -1 if none does.
+func plainValue(text []byte, i, depth int) int {
+	switch c := at(text, i); c {
+	case '"':
+		return plainString(text, i)
+	case '{', '[':
+		if depth == MaxDepth {
+			return -1
+		}
+		return plainNested(text, i, depth+1)
+	case 't':
+		return literal(text, i, "true")
+	case 'f':
+		return literal(text, i, "false")
+	case 'n':
+		return literal(text, i, "null")
+	default:
+		return plainNumber(text, i)
+	}
+}
+
+// plainNested is plainValue for an object or an array, of which it knows that it begins at i.
+func plainNested(text []byte, i, depth int) int {
+	last := text[i] + 2 // '{' and '}', '[' and ']' are as far apart
+	if i = space(text, i+1); at(text, i) == last {
+		return i + 1
+	}
+	for {
+		if last == '}' {
+			if at(text, i) != '"' {
+				return -1
+			}
+			if i = plainString(text, i); i < 0 {
+				return -1
+			}
+			if i = space(text, i); at(text, i) != ':' {
+				return -1
+			}
+			i = space(text, i+1)
+		}
+		if i = plainValue(text, i, depth); i < 0 {
+			return -1
+		}
+		switch i = space(text, i); at(text, i) {
+		case ',':
+			i = space(text, i+1)
+		case last:
+			return i + 1
+		default:
+			return -1
+		}
+	}
+}
+
+// plainString returns the index behind the string whose first quote is at i, or -1 if it does not end or holds what no
+// string may. Half of a surrogate pair is one of those that it may.
+func plainString(text []byte, i int) int {
+	for i++; ; {
+		for i+8 <= len(text) {
+			marks := special(binary.LittleEndian.Uint64(text[i:]))
+			if marks != 0 {
+				i += bits.TrailingZeros64(marks) / 8
+				break
+			}
+			i += 8
+		}
+		for at(text, i) >= ' ' && text[i] != '"' && text[i] != '\\' {
+			i++
+		}
+		switch at(text, i) {
+		case '"':
+			return i + 1
+		case '\\':
+			if i = plainEscape(text, i); i < 0 {
+				return -1
+			}
+		default:
+			return -1
+		}
+	}
+}
+
+// plainEscape returns the index behind the escape that begins at i, or -1.
+func plainEscape(text []byte, i int) int {
+	switch at(text, i+1) {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return i + 2
+	case 'u':
+		for k := i + 2; k < i+6; k++ {
+			switch c := at(text, k) | 0x20; {
+			case c >= '0' && c <= '9' && text[k] == c, c >= 'a' && c <= 'f':
+			default:
+				return -1
+			}
+		}
+		return i + 6
+	}
+	return -1
+}
+
+// plainNumber returns the index behind the number that begins at i, or -1 if none does.
+func plainNumber(text []byte, i int) int {
+	if at(text, i) == '-' {
+		i++
+	}
+	first := i
+	if i = digits(text, i); i == first || text[first] == '0' && i > first+1 {
+		return -1
+	}
+	if at(text, i) == '.' {
+		first = i + 1
+		if i = digits(text, first); i == first {
+			return -1
+		}
+	}
+	if at(text, i)|0x20 == 'e' {
+		i++
+		if c := at(text, i); c == '+' || c == '-' {
+			i++
+		}
+		first = i
+		if i = digits(text, first); i == first {
+			return -1
+		}
+	}
+	return i
+}
+
+// digits returns the index behind the digits that begin at i.
+func digits(text []byte, i int) int {
+	for i < len(text) && text[i]-'0' < 10 {
+		i++
+	}
+	return i
+}
+
+func literal(text []byte, i int, word string) int {
+	if end := i + len(word); end <= len(text) && string(text[i:end]) == word {
+		return end
+	}
+	return -1
+}
+
+// space returns the index of the first byte at or behind i that is no white space.
+func space(text []byte, i int) int {
+	for i < len(text) && text[i] <= ' ' && (text[i] == ' ' || text[i] == '\t' || text[i] == '\r' || text[i] == '\n') {
+		i++
+	}
+	return i
+}
+
+// at returns the byte at i, 0 behind the end: a byte that stands nowhere in JSON.
+func at(text []byte, i int) byte {
+	if uint(i) < uint(len(text)) {
+		return text[i]
+	}
+	return 0
+}
+
+const (
+	eachByte = 0x0101010101010101
+	highBits = 0x80 * eachByte
+)
+
+// special marks, by its highest bit, the first of the eight bytes of x (the lowest byte comes first) that must not stand
+// for itself in a JSON string: a quote, a backslash or a control character. Bytes behind it may be marked wrongly.
+func special(x uint64) uint64 {
+	quote, slash := x^('"'*eachByte), x^('\\'*eachByte)
+	return ((x-' '*eachByte)&^x | (quote-eachByte)&^quote | (slash-eachByte)&^slash) & highBits
+}
+
+// plainLen returns how many bytes at the start of b are ASCII and stand for themselves in a JSON string.
+func plainLen(b []byte) int {
+	i := 0
+	for ; i+8 <= len(b); i += 8 {
+		x := binary.LittleEndian.Uint64(b[i:])
+		if marks := special(x) | x&highBits; marks != 0 {
+			return i + bits.TrailingZeros64(marks)/8
+		}
+	}
+	for i < len(b) && b[i] >= ' ' && b[i] < 0x80 && b[i] != '"' && b[i] != '\\' {
+		i++
+	}
+	return i
+}
