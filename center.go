@@ -112,12 +112,7 @@ type Center struct {
 	routesMu sync.Mutex
 	routes   atomic.Pointer[[]Route]
 
-	work struct { // the goroutines that the center waits for
-		sync.Mutex
-		running int
-		closed  bool
-		done    chan struct{} // closed when closed and running is 0
-	}
+	work work
 }
 
 // NewCenter makes a center on q, which stays the caller's to close, after the center. A nil o means the defaults.
@@ -214,26 +209,6 @@ func (c *Center) hash(name string) uint64 {
 		return 0
 	}
 	return maphash.String(c.seed, name) | 1
-}
-
-// enter counts a goroutine that Close waits for; it reports false if the center is closed.
-func (c *Center) enter() bool {
-	c.work.Lock()
-	defer c.work.Unlock()
-	if c.work.closed {
-		return false
-	}
-	c.work.running++
-	return true
-}
-
-func (c *Center) leave() {
-	c.work.Lock()
-	defer c.work.Unlock()
-	c.work.running--
-	if c.work.closed && c.work.running == 0 {
-		close(c.work.done)
-	}
 }
 
 // After calls job after d, unless the center is closed before, and returns a function that cancels it. job's context

@@ -71,7 +71,6 @@ func (p *connBuffers) putArrivals(bt *arrivals) {
 	if cap(bt.texts) > maxTexts || cap(bt.control) > flushSize {
 		return
 	}
-	clear(bt.texts[:cap(bt.texts)])
 	*bt = arrivals{texts: bt.texts[:0], control: bt.control[:0]}
 	p.arrived.Put(bt)
 }

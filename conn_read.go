@@ -125,11 +125,13 @@ func (c *conn) deliver(bt *arrivals, inHook *atomic.Bool) (in *intake) {
 	c.mu.Unlock()
 	if closing {
 		// Behind our close frame nothing could be answered: what comes then is not taken, and its sender sends it again.
+		clear(bt.texts)
 		bt.texts = bt.texts[:0]
 	}
 	if c.session != nil && len(bt.texts)+len(bt.proven) > 0 {
 		in = c.session.begin(bt.texts, bt.proven, inHook)
 	}
+	clear(bt.texts) // what was used of it: it may be long
 	bt.texts, bt.proven, bt.control = bt.texts[:0], nil, bt.control[:0]
 	return in
 }

@@ -41,6 +41,13 @@ func (c Counter) String() string {
 	return "unknown"
 }
 
+// count adds n to counter, if it is anything.
+func (c *Center) count(counter Counter, n int64) {
+	if n != 0 {
+		c.counters.Add(counter, n)
+	}
+}
+
 type noCounters struct{}
 
 func (noCounters) Add(Counter, int64) {}

@@ -13,10 +13,18 @@ type direct struct{ types []string }
 
 // Process implements Route.
 func (d *direct) Process(_ context.Context, m *Message, _ *Session) (Decision, error) {
-	if m.Dest() == "" || !takes(d.types, m.Type()) {
-		return Pass(), nil
+	return d.decide(m, nil), nil
+}
+
+// decide is Process. What came with an intake makes no list of its own.
+func (d *direct) decide(m *Message, b *intake) Decision {
+	switch {
+	case m.dest == "" || !takes(d.types, m.typ):
+		return Pass()
+	case b != nil:
+		return Decision{kind: decisionDeliver, channels: b.only(m.dest)}
 	}
-	return To(m.Dest()), nil
+	return To(m.dest)
 }
 
 func takes(types []string, typ string) bool {

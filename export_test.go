@@ -26,3 +26,11 @@ func Read(text []byte) (places any, err error) {
 	err = r.scan(text, &m)
 	return m, err
 }
+
+// DecodeFrom decodes text as a session does whose shown name is from.
+func DecodeFrom(text []byte, f *Frame, from string) error {
+	return jsonProtocol{}.decode(text, f, reading{from: from})
+}
+
+// SetFrom writes the shown name of the sender into a message that is decoded.
+func SetFrom(m *Message, from string) { m.setFrom(from) }

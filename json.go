@@ -1,13 +1,12 @@
 package bachata
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
 	"unsafe"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // MaxConfirmed is how many ids one 200 may name.
@@ -26,17 +25,25 @@ func JSON() Protocol { return jsonProtocol{} }
 type jsonProtocol struct{}
 
 // Decode implements Protocol.
-func (p jsonProtocol) Decode(text []byte, f *Frame) error { return p.decode(text, f, false) }
+func (p jsonProtocol) Decode(text []byte, f *Frame) error { return p.decode(text, f, reading{}) }
 
-// decode implements Decode. With borrow set, the ids of a 200 may be parts of text.
-func (jsonProtocol) decode(text []byte, f *Frame, borrow bool) error {
-	f.Message = Message{}
+// reading is how a session has its frames decoded.
+type reading struct {
+	borrow bool   // the ids of a 200 may be parts of the frame
+	from   string // to be the "from" of a message; empty: what the client wrote
+}
+
+// decode implements Decode.
+func (jsonProtocol) decode(text []byte, f *Frame, o reading) error {
+	if f.Message.typ != "" {
+		f.Message = Message{}
+	}
 	if f.Transport.Code != 0 {
 		f.Transport = Transport{IDs: f.Transport.IDs[:0]}
 	}
 	if id := plainConfirm(text); id != nil {
 		f.Transport.Code = CodeReceived
-		if borrow {
+		if o.borrow {
 			f.Transport.IDs = append(f.Transport.IDs, ID{Text: unsafe.String(&id[0], len(id))})
 			return nil
 		}
@@ -46,11 +53,48 @@ func (jsonProtocol) decode(text []byte, f *Frame, borrow bool) error {
 	if !utf8.Valid(text) {
 		return refuse(RefusedSyntax, "the frame is not valid UTF-8")
 	}
-	var m members
-	if err := m.scan(text); err != nil {
+	var p members
+	if err := p.scan(text); err != nil {
 		return err
 	}
-	return m.frame(string(text), f)
+	if o.from != "" && p[fieldType].kind == '"' {
+		stamped, added := p.stamp(text, o.from)
+		return p.message(stamped, added, &f.Message)
+	}
+	return p.frame(string(text), f)
+}
+
+// stamp returns a copy of text, a message, with from as its shown name, in place of the one that it has or before the
+// closing brace, and sets the places right. added is where it was added, 0 if it is in place.
+func (p *members) stamp(text []byte, from string) (stamped string, added int) {
+	const name = `,"from":`
+	old := p[fieldFrom]
+	if old.kind == '"' {
+		if shown, _ := unquote(unsafe.String(&text[0], len(text)), old); shown == from {
+			return string(text), 0
+		}
+	}
+	b := make([]byte, 0, len(text)+len(name)+len(from)+2)
+	if old.end == 0 {
+		added = bytes.LastIndexByte(text, '}')
+		old = span{start: added, end: added}
+		b = append(append(b, text[:added]...), name...)
+	} else {
+		b = append(b, text[:old.start]...)
+	}
+	start := len(b)
+	b = appendQuote(b, from)
+	p[fieldFrom] = span{start: start, end: len(b), kind: '"', escaped: len(b)-start != len(from)+2}
+	b = append(b, text[old.end:]...)
+	if grown := len(b) - len(text); added == 0 && grown != 0 {
+		for f := range p {
+			if p[f].start > old.start {
+				p[f].start += grown
+				p[f].end += grown
+			}
+		}
+	}
+	return unsafe.String(&b[0], len(b)), added
 }
 
 // plainConfirm returns the id of a 200 that is written as every client of ours writes it, {"type":200,"data":"ID"}, with
@@ -73,7 +117,7 @@ func (p *members) frame(text string, f *Frame) error {
 	typ := p[fieldType]
 	switch typ.kind {
 	case '"':
-		return p.message(text, &f.Message)
+		return p.message(text, 0, &f.Message)
 	case '0':
 		return p.transport(text, &f.Transport)
 	}
@@ -84,45 +128,49 @@ func (p *members) frame(text string, f *Frame) error {
 	return &Refusal{Code: RefusedType, Reason: `"type" is neither a string nor an integer`, ID: id}
 }
 
-func (p *members) message(text string, m *Message) error {
-	var err error
-	if m.id, err = readID(text, p[fieldID]); err != nil {
+// message makes a message of text; added is where stamp has added "from".
+func (p *members) message(text string, added int, m *Message) error {
+	id, err := readID(text, p[fieldID])
+	if err != nil {
 		return err
 	}
-	if m.typ, err = p.name(text, fieldType); err != nil {
-		return withID(err, m.id)
+	typ, err := p.name(text, fieldType)
+	if err != nil {
+		return withID(err, id)
 	}
-	if m.dest, err = p.name(text, fieldDest); err != nil {
-		return withID(err, m.id)
+	dest, err := p.name(text, fieldDest)
+	if err != nil {
+		return withID(err, id)
 	}
-	if m.typ == "" {
-		return &Refusal{Code: RefusedType, Reason: `"type" is empty`, ID: m.id}
+	if typ == "" {
+		return &Refusal{Code: RefusedType, Reason: `"type" is empty`, ID: id}
 	}
-	if s := p[fieldTime]; s.end != 0 && s.kind != 'n' {
-		if s.kind != '0' {
-			return &Refusal{Code: RefusedField, Reason: `"time" is not a number`, ID: m.id}
-		}
-		m.time = parseInt(text[s.start:s.end])
+	sent := p[fieldTime]
+	if sent.end != 0 && sent.kind != 'n' && sent.kind != '0' {
+		return &Refusal{Code: RefusedField, Reason: `"time" is not a number`, ID: id}
+	}
+	m.id, m.typ, m.dest, m.text, m.added = id, typ, dest, text, added
+	if sent.kind == '0' {
+		m.time = parseInt(text[sent.start:sent.end])
 	}
 	// The rest is taken as it comes: "from" is overwritten, "sign" and "data" are the application's.
 	if s := p[fieldFrom]; s.end != 0 {
 		m.fromStart, m.fromEnd = s.start, s.end
 		switch s.kind {
 		case '"':
-			m.from, m.fromString = unquote(text[s.start:s.end])
+			m.from, m.fromString = unquote(text, s)
 		case 'n':
 		default:
 			m.from = text[s.start:s.end]
 		}
 	}
 	if s := p[fieldSign]; s.kind == '"' {
-		m.sign, _ = unquote(text[s.start:s.end])
+		m.sign, _ = unquote(text, s)
 	}
 	if s := p[fieldData]; s.end != 0 {
 		m.data = text[s.start:s.end]
 	}
 	m.ephemeral = p[fieldEphemeral].kind == 't'
-	m.text = text
 	return nil
 }
 
@@ -157,106 +205,6 @@ func (p *members) transport(text string, t *Transport) error {
 		return err
 	}
 	return nil
-}
-
-// readIDs reads an array of ids.
-func readIDs(array string, t *Transport) error {
-	dec := jsontext.NewDecoder(strings.NewReader(array), readOptions)
-	if _, err := dec.ReadToken(); err != nil {
-		return syntaxRefusal(err)
-	}
-	for dec.PeekKind() != ']' {
-		v, err := dec.ReadValue()
-		if err != nil {
-			return syntaxRefusal(err)
-		}
-		s := string(v)
-		id, err := readID(s, span{end: len(s), kind: v.Kind()})
-		if err != nil {
-			return err
-		}
-		if id.IsZero() {
-			return refuse(RefusedField, `"data" of a 200 is an id or an array of ids`)
-		}
-		if len(t.IDs) == MaxConfirmed {
-			return refuse(RefusedField, fmt.Sprintf("a 200 names more than %d ids", MaxConfirmed))
-		}
-		t.IDs = append(t.IDs, id)
-	}
-	return nil
-}
-
-func readID(text string, s span) (ID, error) {
-	if s.end == 0 || s.kind == 'n' {
-		return ID{}, nil
-	}
-	raw := text[s.start:s.end]
-	var id ID
-	switch s.kind {
-	case '0':
-		id = ID{Text: raw, Number: true}
-	case '"':
-		unquoted, ok := unquote(raw)
-		if !ok {
-			return ID{}, refuse(RefusedField, "the id holds half of a surrogate pair")
-		}
-		if unquoted == "" {
-			return ID{}, refuse(RefusedField, "the id is empty")
-		}
-		id = ID{Text: unquoted}
-	default:
-		return ID{}, refuse(RefusedField, "an id is a string or a number")
-	}
-	if len(id.Text) > MaxName {
-		return ID{}, refuse(RefusedField, fmt.Sprintf("the id has %d bytes, the limit is %d", len(id.Text), MaxName))
-	}
-	return id, nil
-}
-
-// name reads a string member of at most MaxName bytes; one that is null or not there is empty.
-func (p *members) name(text string, f field) (string, error) {
-	s := p[f]
-	if s.end == 0 || s.kind == 'n' {
-		return "", nil
-	}
-	if s.kind != '"' {
-		return "", refuse(RefusedField, fmt.Sprintf("%q is not a string", fieldNames[f]))
-	}
-	name, ok := unquote(text[s.start:s.end])
-	if !ok {
-		return "", refuse(RefusedField, fmt.Sprintf("%q holds half of a surrogate pair", fieldNames[f]))
-	}
-	if len(name) > MaxName {
-		return "", refuse(RefusedField, fmt.Sprintf("%q has %d bytes, the limit is %d", fieldNames[f], len(name), MaxName))
-	}
-	return name, nil
-}
-
-// unquote returns the text of a JSON string, a part of quoted where it can, and whether it is whole Unicode.
-func unquote(quoted string) (string, bool) {
-	if strings.IndexByte(quoted, '\\') < 0 {
-		return quoted[1 : len(quoted)-1], true
-	}
-	b, err := jsontext.AppendUnquote(nil, quoted)
-	return string(b), err == nil
-}
-
-func parseInt(s string) int64 {
-	var n int64
-	digits := strings.TrimPrefix(s, "-")
-	if len(digits) > 18 {
-		return 0
-	}
-	for _, c := range []byte(digits) {
-		if c < '0' || c > '9' {
-			return 0
-		}
-		n = n*10 + int64(c-'0')
-	}
-	if len(digits) < len(s) {
-		return -n
-	}
-	return n
 }
 
 func refuse(code, reason string) error { return &Refusal{Code: code, Reason: reason} }

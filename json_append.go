@@ -84,6 +84,9 @@ func (m *Message) setFrom(from string) {
 	m.from = from
 }
 
+// asItCame reports whether the message goes out as its text is.
+func (m *Message) asItCame() bool { return m.text != "" && len(m.edits) == 0 && !m.fromChanged }
+
 // AppendMessage implements Protocol.
 func (jsonProtocol) AppendMessage(dst []byte, m *Message) []byte {
 	if m.text == "" {
@@ -110,10 +113,14 @@ func (jsonProtocol) AppendMessage(dst []byte, m *Message) []byte {
 // appendEdited writes the members of the frame one by one, those that changed with their new values.
 func appendEdited(dst []byte, m *Message) []byte {
 	edits := append([]edit(nil), m.edits...)
-	if m.fromChanged {
+	text := m.text
+	if m.added > 0 {
+		text = text[:m.added] + "}" // "from" stays the last
+	}
+	if m.fromChanged || m.added > 0 {
 		edits = append(edits, edit{name: "from", value: string(appendQuote(nil, m.from))})
 	}
-	dec := jsontext.NewDecoder(strings.NewReader(m.text), readOptions, jsontext.AllowDuplicateNames(true))
+	dec := jsontext.NewDecoder(strings.NewReader(text), readOptions, jsontext.AllowDuplicateNames(true))
 	dst = append(dst, '{')
 	if _, err := dec.ReadToken(); err != nil {
 		return append(dst, '}') // Decode has read it once; it can be read again

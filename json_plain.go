@@ -57,7 +57,12 @@ func (p *members) plain(text []byte) bool {
 		}
 		i = space(text, i+1)
 		place.start, place.kind = i, kindOf(at(text, i))
-		if i = plainValue(text, i, 1); i < 0 {
+		if place.kind == '"' {
+			i, place.escaped = plainString(text, i)
+		} else {
+			i = plainValue(text, i, 1)
+		}
+		if i < 0 {
 			return false
 		}
 		place.end = i
@@ -84,7 +89,8 @@ func kindOf(first byte) jsontext.Kind {
 func plainValue(text []byte, i, depth int) int {
 	switch c := at(text, i); c {
 	case '"':
-		return plainString(text, i)
+		i, _ = plainString(text, i)
+		return i
 	case '{', '[':
 		if depth == MaxDepth {
 			return -1
@@ -112,7 +118,7 @@ func plainNested(text []byte, i, depth int) int {
 			if at(text, i) != '"' {
 				return -1
 			}
-			if i = plainString(text, i); i < 0 {
+			if i, _ = plainString(text, i); i < 0 {
 				return -1
 			}
 			if i = space(text, i); at(text, i) != ':' {
@@ -135,8 +141,8 @@ func plainNested(text []byte, i, depth int) int {
 }
 
 // plainString returns the index behind the string whose first quote is at i, or -1 if it does not end or holds what no
-// string may. Half of a surrogate pair is one of those that it may.
-func plainString(text []byte, i int) int {
+// string may, and whether there are escapes in it. Half of a surrogate pair is one of those that it may.
+func plainString(text []byte, i int) (end int, escaped bool) {
 	for i++; ; {
 		for i+8 <= len(text) {
 			marks := special(binary.LittleEndian.Uint64(text[i:]))
@@ -151,13 +157,14 @@ func plainString(text []byte, i int) int {
 		}
 		switch at(text, i) {
 		case '"':
-			return i + 1
+			return i + 1, escaped
 		case '\\':
 			if i = plainEscape(text, i); i < 0 {
-				return -1
+				return -1, true
 			}
+			escaped = true
 		default:
-			return -1
+			return -1, escaped
 		}
 	}
 }

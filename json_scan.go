@@ -23,6 +23,7 @@ type members [numFields]span
 type span struct {
 	start, end int
 	kind       jsontext.Kind
+	escaped    bool // a string with escapes
 }
 
 type field uint8
@@ -99,6 +100,7 @@ func (r *jsonReader) scan(text []byte, p *members) error {
 		if ok {
 			end := int(r.dec.InputOffset())
 			p[known] = span{start: end - len(value), end: end, kind: value.Kind()}
+			p[known].escaped = value.Kind() == '"' && bytes.IndexByte(value, '\\') >= 0
 		} else {
 			if len(r.others) == maxMembers {
 				return refuse(RefusedSyntax, fmt.Sprintf("the envelope has more than %d unknown names", maxMembers))

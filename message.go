@@ -34,6 +34,7 @@ type Message struct {
 	time                   int64
 	text                   string // the frame, as it came
 	fromStart, fromEnd     int    // of the value of "from" in text; zero if it has none
+	added                  int    // where it was added to text, behind which nothing else stands; zero if it was there
 	edits                  []edit // what Set changed
 	fromString             bool   // that value is a string
 	ephemeral, fromChanged bool

@@ -29,7 +29,7 @@ func (c *Center) postProcess(r routed, channels []string, result PutResult) {
 		if stored[p.channel] {
 			c.post(func() {
 				c.counters.Add(CountPostProcess, 1)
-				_ = c.guard(nil, func() error {
+				_ = c.guard(func() error {
 					p.processor.PostProcess(c.ctx, c, r.message, p.channel)
 					return nil
 				})

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync/atomic"
+	"unsafe"
 )
 
 // Result says what became of a message that the server made.
@@ -18,6 +19,7 @@ type Result struct {
 
 // decided is what the routes said of a message, all together.
 type decided struct {
+	message   *Message // that they were asked of: a copy, if they may keep it and it is not theirs
 	channels  []string // each once, in the order in which they were named
 	posts     []post
 	noReceipt bool
@@ -97,18 +99,36 @@ func (c *Center) item(m *Message, d decided) Item {
 		ID:        m.id,
 		From:      m.from,
 		Dest:      m.dest,
-		Payload:   c.proto.AppendMessage(make([]byte, 0, len(m.text)+len(m.from)+16), m),
+		Payload:   c.payload(m),
 		NoReceipt: d.noReceipt,
 	}
 }
 
+// payload returns the text of m as it goes out. Nobody changes it: it may be the text that m is made of.
+func (c *Center) payload(m *Message) []byte {
+	if _, ours := c.proto.(jsonProtocol); ours && m.asItCame() {
+		return unsafe.Slice(unsafe.StringData(m.text), len(m.text))
+	}
+	return c.proto.AppendMessage(make([]byte, 0, len(m.text)+len(m.from)+16), m)
+}
+
 // route asks the routes in their order and collects what they say. Receipts are left out only if every route that
-// delivers says so.
-func (c *Center) route(ctx context.Context, m *Message, s *Session, inHook *atomic.Bool) (decided, error) {
-	var d decided
-	took, wantReceipt := false, false
+// delivers says so. b is the intake that m came with, nil if it is the server's own.
+func (c *Center) route(ctx context.Context, m *Message, s *Session, b *intake) (decided, error) {
+	d := decided{message: m, noReceipt: true}
+	took := false
 	for _, route := range *c.routes.Load() {
-		decision, err := c.ask(ctx, route, m, s, inHook)
+		var decision Decision
+		var err error
+		if r, ours := route.(*direct); ours { // which keeps nothing, and does nothing that could fail or wait
+			decision = r.decide(m, b)
+		} else {
+			if b != nil {
+				m = b.keep(m)
+				d.message = m
+			}
+			decision, err = c.ask(ctx, route, m, s, b)
+		}
 		if err != nil {
 			return decided{}, err
 		}
@@ -119,58 +139,72 @@ func (c *Center) route(ctx context.Context, m *Message, s *Session, inHook *atom
 		if decision.kind == decisionStop {
 			break
 		}
-		processor, isPost := route.(PostProcessor)
-		for _, channel := range decision.channels {
-			if err := CheckName("channel", channel); err != nil {
-				return decided{}, fmt.Errorf("route %T: %w", route, err)
-			}
-			if isPost {
-				d.posts = append(d.posts, post{processor: processor, channel: channel})
-			}
+		if err := d.add(route, decision); err != nil {
+			return decided{}, err
 		}
-		if d.channels == nil {
-			d.channels = slices.Clip(decision.channels) // appending copies: it is the route's
-		} else {
-			d.channels = append(d.channels, decision.channels...)
-		}
-		wantReceipt = wantReceipt || !decision.noReceipt
 	}
 	if !took {
 		return decided{}, &Refusal{Code: RefusedNoRoute, Reason: "no route takes this message", ID: m.id}
 	}
 	d.channels = unique(d.channels)
-	d.noReceipt = !wantReceipt
 	return d, nil
 }
 
-func (c *Center) ask(ctx context.Context, route Route, m *Message, s *Session, inHook *atomic.Bool) (d Decision, err error) {
-	if _, ours := route.(*direct); ours {
-		inHook = nil // it never waits
+// add adds what route said.
+func (d *decided) add(route Route, decision Decision) error {
+	processor, isPost := route.(PostProcessor)
+	for _, channel := range decision.channels {
+		if err := CheckName("channel", channel); err != nil {
+			return fmt.Errorf("route %T: %w", route, err)
+		}
+		if isPost {
+			d.posts = append(d.posts, post{processor: processor, channel: channel})
+		}
 	}
-	err = c.guard(inHook, func() (err error) {
-		d, err = route.Process(ctx, m, s)
-		return err
-	})
-	return d, err
+	if d.channels == nil {
+		d.channels = slices.Clip(decision.channels) // appending copies: it is the route's
+	} else {
+		d.channels = append(d.channels, decision.channels...)
+	}
+	d.noReceipt = d.noReceipt && decision.noReceipt
+	return nil
+}
+
+func (c *Center) ask(ctx context.Context, route Route, m *Message, s *Session, b *intake) (d Decision, err error) {
+	var inHook *atomic.Bool
+	if b != nil {
+		inHook = b.inHook
+	}
+	defer c.caught(inHook, &err)
+	enterHook(inHook)
+	return route.Process(ctx, m, s)
 }
 
 // errPanic stands for a panic of the application's code; what it was is logged.
 var errPanic = errors.New("bachata: panic in a route or a hook")
 
-// guard runs the application's code: its panic ends one message, not the server. inHook, if it is not nil, is set
-// meanwhile.
-func (c *Center) guard(inHook *atomic.Bool, run func() error) (err error) {
+// guard runs the application's code: its panic ends one message, not the server.
+func (c *Center) guard(run func() error) (err error) {
+	defer c.caught(nil, &err)
+	return run()
+}
+
+// enterHook notes in inHook, if there is one, that the application's code runs, until caught.
+func enterHook(inHook *atomic.Bool) {
 	if inHook != nil {
 		inHook.Store(true)
-		defer inHook.Store(false)
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			c.log.Error("panic in a route or a hook", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			err = errPanic
-		}
-	}()
-	return run()
+}
+
+// caught is deferred where the application's code runs: it makes a panic an error.
+func (c *Center) caught(inHook *atomic.Bool, err *error) {
+	if p := recover(); p != nil {
+		c.log.Error("panic in a route or a hook", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		*err = errPanic
+	}
+	if inHook != nil {
+		inHook.Store(false)
+	}
 }
 
 // publish shows payload to the sockets that are connected to channels now, and stores nothing.

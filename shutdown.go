@@ -67,14 +67,7 @@ func (c *Center) Close() error {
 		defer c.stopWatch()
 	}
 
-	c.work.Lock()
-	if !c.work.closed {
-		c.work.closed = true
-		if c.work.running == 0 {
-			close(c.work.done)
-		}
-	}
-	c.work.Unlock()
+	c.work.close()
 	<-c.work.done
 	return nil
 }

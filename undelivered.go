@@ -34,7 +34,7 @@ func (u *undelivered) PostProcess(ctx context.Context, c *Center, m *Message, ch
 			return
 		}
 		if !delivered {
-			_ = c.guard(nil, func() error { u.call(ctx, m, channel); return nil })
+			_ = c.guard(func() error { u.call(ctx, m, channel); return nil })
 		}
 	})
 }

@@ -5,6 +5,7 @@ package bachata
 type window struct {
 	entries  []written // entries[:head] are removed
 	head     int
+	matched  int // no 200 can mean one of entries[:matched]
 	removed  int // of entries[head:]
 	gone     int // of entries[head:]
 	messages int // outstanding: neither removed nor gone
@@ -47,19 +48,29 @@ func (w *window) add(e written) {
 // match finds the oldest entry that a 200 for id can mean, from and dest compared where they are not zero. It returns
 // nil if nothing here matches.
 func (w *window) match(id, from, dest uint64) *written {
-	for i := w.head; i < len(w.entries); i++ {
+	i := max(w.head, w.matched)
+	for i < len(w.entries) && !w.entries[i].unconfirmed() {
+		i++ // nothing comes back from another state
+	}
+	w.matched = i
+	for ; i < len(w.entries); i++ {
 		e := &w.entries[i]
-		if e.id == id && (e.state == waiting || e.state == gone) &&
-			(from == 0 || e.from == from) && (dest == 0 || e.dest == dest) {
+		if e.id == id && e.unconfirmed() && (from == 0 || e.from == from) && (dest == 0 || e.dest == dest) {
 			return e
 		}
 	}
 	return nil
 }
 
+// unconfirmed reports whether the 200 of e, if there is to be one, is still to come.
+func (e *written) unconfirmed() bool { return e.state == waiting || e.state == gone }
+
 // at finds the entry at cursor, or nil. Entries are in the order of their cursors.
 func (w *window) at(cursor Cursor) *written {
 	lo, hi := w.head, len(w.entries)
+	if lo < hi && w.entries[lo].cursor == cursor { // as usual
+		return &w.entries[lo]
+	}
 	for lo < hi {
 		mid := int(uint(lo+hi) / 2)
 		if w.entries[mid].cursor < cursor {
@@ -102,7 +113,7 @@ func (w *window) leave(e *written, most int) {
 	}
 	w.messages--
 	w.bytes -= int(e.size)
-	e.state = gone
+	e.state, w.matched = gone, 0
 	if w.gone++; w.gone <= most {
 		return
 	}
@@ -123,7 +134,7 @@ func (w *window) compact() {
 	}
 	switch {
 	case w.head == len(w.entries):
-		w.entries, w.head = w.entries[:0], 0
+		w.entries, w.head, w.matched = w.entries[:0], 0, 0
 	case w.removed*2 > len(w.entries)-w.head || w.head*2 > len(w.entries):
 		kept := w.entries[:0]
 		for _, e := range w.entries[w.head:] {
@@ -132,7 +143,7 @@ func (w *window) compact() {
 			}
 		}
 		clear(w.entries[len(kept):])
-		w.entries, w.head, w.removed = kept, 0, 0
+		w.entries, w.head, w.matched, w.removed = kept, 0, 0, 0
 	}
 }
 
