@@ -52,7 +52,9 @@ func (w *window) match(id, from, dest uint64) *written {
 	for i < len(w.entries) && !w.entries[i].unconfirmed() {
 		i++ // nothing comes back from another state
 	}
-	w.matched = i
+	if i != w.matched { // calm is not written to
+		w.matched = i
+	}
 	for ; i < len(w.entries); i++ {
 		e := &w.entries[i]
 		if e.id == id && e.unconfirmed() && (from == 0 || e.from == from) && (dest == 0 || e.dest == dest) {
