@@ -30,6 +30,7 @@ func (p jsonProtocol) Decode(text []byte, f *Frame) error { return p.decode(text
 // reading is how a session has its frames decoded.
 type reading struct {
 	borrow bool   // the ids of a 200 may be parts of the frame
+	valid  bool   // the frame is known to be UTF-8
 	from   string // to be the "from" of a message; empty: what the client wrote
 }
 
@@ -50,7 +51,7 @@ func (jsonProtocol) decode(text []byte, f *Frame, o reading) error {
 		f.Transport.IDs = append(f.Transport.IDs, ID{Text: string(id)})
 		return nil
 	}
-	if !utf8.Valid(text) {
+	if !o.valid && !utf8.Valid(text) {
 		return refuse(RefusedSyntax, "the frame is not valid UTF-8")
 	}
 	var p members
@@ -151,7 +152,7 @@ func (p *members) message(text string, added int, m *Message) error {
 	}
 	m.id, m.typ, m.dest, m.text, m.added = id, typ, dest, text, added
 	if sent.kind == '0' {
-		m.time = parseInt(text[sent.start:sent.end])
+		m.sent = text[sent.start:sent.end]
 	}
 	// The rest is taken as it comes: "from" is overwritten, "sign" and "data" are the application's.
 	if s := p[fieldFrom]; s.end != 0 {

@@ -63,7 +63,7 @@ func (m *Message) Set(name string, value any) error {
 	case "data":
 		m.data = string(raw)
 	case "time":
-		m.time = parseInt(string(raw))
+		m.time, m.sent = parseInt(string(raw)), ""
 	}
 	for i := range m.edits {
 		if m.edits[i].name == name {

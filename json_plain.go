@@ -14,8 +14,8 @@ const maxPlainOthers = 8
 // is wrong or unusual (a name with an escape, a name twice, many unknown ones) it leaves to the reader: it reports false,
 // and what it noted means nothing. What it takes, the reader takes too, and notes the same.
 func (p *members) plain(text []byte) bool {
-	var others [maxPlainOthers]span
-	unknown := 0
+	var others otherNames
+	var unknown span
 	i := space(text, 0)
 	if at(text, i) != '{' {
 		return false
@@ -24,38 +24,23 @@ func (p *members) plain(text []byte) bool {
 		return space(text, i+1) == len(text)
 	}
 	for {
-		name := i + 1
-		if at(text, i) != '"' {
-			return false
-		}
-		i = name + plainLen(text[name:])
-		if at(text, i) != '"' {
-			return false
-		}
-		f, known := fieldNamed(text[name:i])
-		var place *span
-		switch {
-		case known:
-			place = &p[f]
-		case unknown == maxPlainOthers:
-			return false
-		default:
-			for _, o := range others[:unknown] {
-				if string(text[o.start:o.end]) == string(text[name:i]) {
-					return false
-				}
+		place := &unknown
+		f, n := usualName(text, i)
+		if n == 0 {
+			var known bool
+			if f, known, n = others.read(text, i); n == 0 {
+				return false
 			}
-			others[unknown] = span{start: name, end: i}
-			unknown++
-			place = new(span)
+			if unknown = (span{}); known {
+				place = &p[f]
+			}
+		} else {
+			place = &p[f]
 		}
 		if place.end != 0 {
 			return false
 		}
-		if i = space(text, i+1); at(text, i) != ':' {
-			return false
-		}
-		i = space(text, i+1)
+		i = space(text, i+n)
 		place.start, place.kind = i, kindOf(at(text, i))
 		if place.kind == '"' {
 			i, place.escaped = plainString(text, i)
@@ -75,6 +60,81 @@ func (p *members) plain(text []byte) bool {
 			return false
 		}
 	}
+}
+
+// Names of the envelope with their quotes and the colon, as eight bytes that begin with them are read.
+const (
+	quotedID   = '"' | 'i'<<8 | 'd'<<16 | '"'<<24 | ':'<<32
+	quotedType = '"' | 't'<<8 | 'y'<<16 | 'p'<<24 | 'e'<<32 | '"'<<40 | ':'<<48
+	quotedTime = '"' | 't'<<8 | 'i'<<16 | 'm'<<24 | 'e'<<32 | '"'<<40 | ':'<<48
+	quotedData = '"' | 'd'<<8 | 'a'<<16 | 't'<<24 | 'a'<<32 | '"'<<40 | ':'<<48
+	quotedFrom = '"' | 'f'<<8 | 'r'<<16 | 'o'<<24 | 'm'<<32 | '"'<<40 | ':'<<48
+	quotedDest = '"' | 'd'<<8 | 'e'<<16 | 's'<<24 | 't'<<32 | '"'<<40 | ':'<<48
+	quotedSign = '"' | 's'<<8 | 'i'<<16 | 'g'<<24 | 'n'<<32 | '"'<<40 | ':'<<48
+)
+
+// usualName returns the field whose name, directly followed by a colon, begins at i, and the length of both; zero if it
+// has to be looked at more closely.
+func usualName(text []byte, i int) (f field, n int) {
+	if i+8 > len(text) {
+		return 0, 0
+	}
+	x := binary.LittleEndian.Uint64(text[i:])
+	if x&(1<<40-1) == quotedID {
+		return fieldID, 5
+	}
+	switch x & (1<<56 - 1) {
+	case quotedType:
+		return fieldType, 7
+	case quotedTime:
+		return fieldTime, 7
+	case quotedData:
+		return fieldData, 7
+	case quotedFrom:
+		return fieldFrom, 7
+	case quotedDest:
+		return fieldDest, 7
+	case quotedSign:
+		return fieldSign, 7
+	}
+	return 0, 0
+}
+
+// otherNames are the places of the unknown names of an envelope.
+type otherNames struct {
+	spans [maxPlainOthers]span
+	n     int
+}
+
+// read reads the name that begins at i and the colon behind it, which have n bytes together: zero if they are not to be
+// taken. known says that it is that of f.
+func (o *otherNames) read(text []byte, i int) (f field, known bool, n int) {
+	if at(text, i) != '"' {
+		return 0, false, 0
+	}
+	start := i + 1
+	end := start + plainLen(text[start:])
+	if at(text, end) != '"' {
+		return 0, false, 0
+	}
+	name := text[start:end]
+	if f, known = fieldNamed(name); !known {
+		for _, s := range o.spans[:o.n] {
+			if string(text[s.start:s.end]) == string(name) {
+				return 0, false, 0
+			}
+		}
+		if o.n == maxPlainOthers {
+			return 0, false, 0
+		}
+		o.spans[o.n] = span{start: start, end: end}
+		o.n++
+	}
+	colon := space(text, end+1)
+	if at(text, colon) != ':' {
+		return 0, false, 0
+	}
+	return f, known, colon + 1 - i
 }
 
 // kindOf returns the kind of a value by its first byte.
@@ -144,27 +204,26 @@ func plainNested(text []byte, i, depth int) int {
 // string may, and whether there are escapes in it. Half of a surrogate pair is one of those that it may.
 func plainString(text []byte, i int) (end int, escaped bool) {
 	for i++; ; {
-		for i+8 <= len(text) {
+		if i+8 <= len(text) {
 			marks := special(binary.LittleEndian.Uint64(text[i:]))
-			if marks != 0 {
-				i += bits.TrailingZeros64(marks) / 8
-				break
+			if marks == 0 {
+				i += 8
+				continue
 			}
-			i += 8
+			i += bits.TrailingZeros64(marks) / 8
 		}
-		for at(text, i) >= ' ' && text[i] != '"' && text[i] != '\\' {
-			i++
-		}
-		switch at(text, i) {
-		case '"':
+		switch c := at(text, i); {
+		case c == '"':
 			return i + 1, escaped
-		case '\\':
+		case c == '\\':
 			if i = plainEscape(text, i); i < 0 {
 				return -1, true
 			}
 			escaped = true
-		default:
+		case c < ' ':
 			return -1, escaped
+		default:
+			i++ // near the end of the text
 		}
 	}
 }

@@ -31,7 +31,8 @@ type Message struct {
 	id                     ID
 	typ, from, dest, sign  string
 	data                   string // as encoded
-	time                   int64
+	time                   int64  // unless it is sent
+	sent                   string // the time as encoded: few ask for it
 	text                   string // the frame, as it came
 	fromStart, fromEnd     int    // of the value of "from" in text; zero if it has none
 	added                  int    // where it was added to text, behind which nothing else stands; zero if it was there
@@ -58,7 +59,12 @@ func (m *Message) ID() ID { return m.id }
 func (m *Message) Type() string { return m.typ }
 
 // Time returns the message's time in Unix milliseconds: zero if it has none, or one that is no 64-bit integer.
-func (m *Message) Time() int64 { return m.time }
+func (m *Message) Time() int64 {
+	if m.sent != "" {
+		return parseInt(m.sent)
+	}
+	return m.time
+}
 
 // From returns who sent the message, as others see it. The center sets it before the first route runs.
 func (m *Message) From() string { return m.from }

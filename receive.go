@@ -11,15 +11,20 @@ import (
 // goroutine at a time and may block, while routes run and while the queue stores what came; the driver reads no further
 // meanwhile. The bytes are the driver's again when it returns.
 func (s *Session) Receive(texts [][]byte) {
-	if b := s.begin(texts, nil, nil); b != nil {
+	if b := s.collect(texts, nil, nil, false); b != nil {
 		b.end()
 	}
 }
 
 // begin does what Receive does but for waiting for the queue and for what comes behind that, and takes what is proven off
 // the inbox. Who calls it ends what it returns, and calls it again only then. It may block while routes run; when much was
-// collected, that is stored and answered first. It returns nil if the center is closed.
+// collected, that is stored and answered first. It returns nil if the center is closed. The texts are valid UTF-8.
 func (s *Session) begin(texts [][]byte, proven []Key, inHook *atomic.Bool) *intake {
+	return s.collect(texts, proven, inHook, true)
+}
+
+// collect is begin for texts of which valid says whether they are known to be UTF-8.
+func (s *Session) collect(texts [][]byte, proven []Key, inHook *atomic.Bool, valid bool) *intake {
 	c := s.center
 	if !c.enter() {
 		return nil // the socket is being closed
@@ -27,7 +32,7 @@ func (s *Session) begin(texts [][]byte, proven []Key, inHook *atomic.Bool) *inta
 	b := c.intakes.Get().(*intake)
 	b.session, b.inHook = s, inHook
 	b.keys = append(b.keys, proven...)
-	b.reading = reading{borrow: true} // confirm copies what it keeps
+	b.reading = reading{borrow: true, valid: valid} // confirm copies what it keeps
 	if !c.options.RefuseFrom {
 		b.reading.from = s.from()
 	}

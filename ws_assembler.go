@@ -73,7 +73,7 @@ func (a *assembler) next(b []byte, limit int) (hp happening, n int) {
 	}
 	n = size + int(h.Length)
 	payload := b[size:n:n]
-	ws.Cipher(payload, h.Mask, 0)
+	ascii := unmask(payload, h.Mask)
 	if h.OpCode.IsControl() {
 		hp = happening{op: h.OpCode, payload: payload}
 		if h.OpCode == ws.OpClose {
@@ -88,11 +88,12 @@ func (a *assembler) next(b []byte, limit int) (hp happening, n int) {
 			return happening{op: ws.OpContinuation}, n
 		}
 		payload, a.message = a.message, nil
+		ascii = false
 	}
 	if a.packed {
 		return happening{op: ws.OpText, payload: payload, packed: true}, n
 	}
-	if !utf8.Valid(payload) {
+	if !ascii && !utf8.Valid(payload) {
 		return happening{fault: fault{CloseBadText, "message is not UTF-8"}}, n
 	}
 	return happening{op: ws.OpText, payload: payload}, n

@@ -140,3 +140,26 @@ func TestNothingIsKeptBetweenMessages(t *testing.T) {
 		t.Errorf("%d and %d bytes are kept for nothing", cap(a.partial), cap(a.message))
 	}
 }
+
+// What is unmasked is the same as that of the WebSocket library, and ASCII is told from the rest in any place.
+func TestUnmask(t *testing.T) {
+	t.Parallel()
+	mask := [4]byte{0x91, 0x02, 0xf3, 0x7f}
+	for _, length := range []int{0, 1, 3, 4, 7, 8, 9, 15, 16, 23, 125, 126, 1024, 1025, 4099} {
+		for _, other := range []int{-1, 0, length / 2, length - 1} {
+			text := []byte(strings.Repeat("Are you coming tonight? ", 180)[:length])
+			if other >= 0 && other < length {
+				text[other] = 0xe9
+			}
+			payload := slices.Clone(text)
+			ws.Cipher(payload, mask, 0)
+			ascii := unmask(payload, mask)
+			if !slices.Equal(payload, text) {
+				t.Errorf("unmask of %d bytes = %q, want %q", length, payload, text)
+			}
+			if want := !slices.Contains(text, 0xe9); ascii && !want || !ascii && want && length <= 1024 {
+				t.Errorf("unmask of %d bytes, 0xe9 at %d: ASCII %v, want %v", length, other, ascii, want)
+			}
+		}
+	}
+}

@@ -11,6 +11,9 @@ import (
 // maxControl is the largest payload of a control frame (RFC 6455, section 5.5).
 const maxControl = ws.MaxControlFramePayloadSize
 
+// wholeText is the first byte of a text frame that is a whole message.
+const wholeText = 0x80 | byte(ws.OpText)
+
 // fault is a breach of RFC 6455 by the client: what the connection is closed with. The zero fault is none.
 type fault struct {
 	code   CloseCode
@@ -29,15 +32,17 @@ func readHeader(b []byte, open, deflate bool) (h ws.Header, size int, f fault) {
 	h.OpCode = ws.OpCode(b[0] & 0x0f)
 	h.Masked = b[1]&0x80 != 0
 	h.Length = int64(b[1] & 0x7f)
-	state := ws.StateServerSide
-	if open {
-		state = state.Set(ws.StateFragmented)
-	}
-	if deflate && b[0]&0x70 == rsv1 && (h.OpCode == ws.OpText || h.OpCode == ws.OpBinary) {
-		state = state.Set(ws.StateExtended) // nothing else may carry the bit (RFC 7692, section 6)
-	}
-	if err := ws.CheckHeader(h, state); err != nil {
-		return h, 0, fault{CloseProtocolError, err.Error()}
+	if open || b[0] != wholeText || !h.Masked { // else nothing can be wrong yet
+		state := ws.StateServerSide
+		if open {
+			state = state.Set(ws.StateFragmented)
+		}
+		if deflate && b[0]&0x70 == rsv1 && (h.OpCode == ws.OpText || h.OpCode == ws.OpBinary) {
+			state = state.Set(ws.StateExtended) // nothing else may carry the bit (RFC 7692, section 6)
+		}
+		if err := ws.CheckHeader(h, state); err != nil {
+			return h, 0, fault{CloseProtocolError, err.Error()}
+		}
 	}
 
 	size = 2
@@ -69,6 +74,29 @@ func readHeader(b []byte, open, deflate bool) (h ws.Header, size int, f fault) {
 	}
 	copy(h.Mask[:], b[size:])
 	return h, size + 4, fault{}
+}
+
+// unmask unmasks payload, and reports whether it is known to be ASCII then.
+func unmask(payload []byte, mask [4]byte) (ascii bool) {
+	const short = 1 << 10 // from there on two passes with wide registers are faster
+	if len(payload) > short {
+		ws.Cipher(payload, mask, 0)
+		return false // as far as is known
+	}
+	four := uint64(binary.LittleEndian.Uint32(mask[:]))
+	eight := four<<32 | four
+	var all uint64
+	i := 0
+	for ; i+8 <= len(payload); i += 8 {
+		x := binary.LittleEndian.Uint64(payload[i:]) ^ eight
+		binary.LittleEndian.PutUint64(payload[i:], x)
+		all |= x
+	}
+	for ; i < len(payload); i++ {
+		payload[i] ^= mask[i%4]
+		all |= uint64(payload[i])
+	}
+	return all&highBits == 0
 }
 
 // appendHeader appends the header of a frame that is whole and, as a server's must be, not masked.
