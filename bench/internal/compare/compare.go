@@ -99,6 +99,7 @@ type setting struct {
 	list    *string
 	seconds *float64
 	dir     string
+	profile string
 }
 
 // newSetting makes the flags of a part, with the defaults of those that it has in common with others.
@@ -113,6 +114,11 @@ func newSetting(part, servers, what string, rounds int) *setting {
 func (s *setting) timed(seconds float64) {
 	s.seconds = s.flags.Float64("seconds", seconds, "seconds that each measurement takes")
 	s.flags.StringVar(&s.dir, "dir", ".", "where the disk queue is, for as long as this runs")
+}
+
+// profiled adds the flag of a part that can show where the CPU goes.
+func (s *setting) profiled() {
+	s.flags.StringVar(&s.profile, "profile", "", "write CPU profiles to files that begin with this, in a pass of their own")
 }
 
 // parse reads the flags and makes the rig, which has to be closed.

@@ -5,6 +5,7 @@ package compare
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,7 +20,7 @@ func Cycle(args []string) error {
 	c.flags.IntVar(&c.pairs, "pairs", 50, "pairs of sender and receiver")
 	outstanding := c.flags.String("outstanding", "1,32", "messages that each sender has on their way")
 	c.flags.BoolVar(&c.strace, "strace", false, "count all system calls of each, in a short pass under strace (which slows it down)")
-	c.flags.StringVar(&c.profile, "profile", "", "write CPU profiles to files that begin with this, in a pass of their own")
+	c.profiled()
 	if err := c.parse(args); err != nil {
 		return err
 	}
@@ -48,9 +49,8 @@ var (
 
 type cycle struct {
 	*setting
-	pairs   int
-	strace  bool
-	profile string
+	pairs  int
+	strace bool
 }
 
 // cycleSample is one measurement; all but the rate are for a cycle.
@@ -91,7 +91,10 @@ func (c *cycle) compare(outstanding int) error {
 		}
 	}
 	if c.profile != "" {
-		return c.profiles(outstanding)
+		return c.profiles(c.servers, strconv.Itoa(outstanding), func(server string, during func(*proc.Process) error) error {
+			_, err := c.measure(server, outstanding, during)
+			return err
+		})
 	}
 	return nil
 }

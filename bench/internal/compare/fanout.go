@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 func Fanout(args []string) error {
 	f := fanout{newSetting("fanout", "simple,centrifuge,memory", ": simple and centrifuge without receipts, the others with them", 3)}
 	f.timed(1.5)
+	f.profiled()
 	sockets := f.flags.String("sockets", "1000,5000", "sockets that a message goes to")
 	if err := f.parse(args); err != nil {
 		return err
@@ -69,7 +71,7 @@ type fanoutSample struct {
 
 func (f *fanout) compare(sockets int, receipts bool, names []string) error {
 	samples, err := inTurns(f.rounds, names, func(name string) (fanoutSample, error) {
-		return f.measure(name, sockets, receipts)
+		return f.measure(name, sockets, receipts, nil)
 	})
 	if err != nil {
 		return err
@@ -89,10 +91,17 @@ func (f *fanout) compare(sockets int, receipts bool, names []string) error {
 			name, 1e9/m.each, 1e9/best.each, floor/m.each, leastFloor/best.each, m.rate, m.writes,
 			fanoutBars[name].judge(floor/m.each))
 	}
-	return nil
+	if f.profile == "" {
+		return nil
+	}
+	return f.profiles(names, strconv.Itoa(sockets), func(server string, during func(*proc.Process) error) error {
+		_, err := f.measure(server, sockets, receipts, during)
+		return err
+	})
 }
 
-func (f *fanout) measure(server string, sockets int, receipts bool) (s fanoutSample, err error) {
+// measure runs one server under load. during, if not nil, runs beside it, and the load goes on until it returns.
+func (f *fanout) measure(server string, sockets int, receipts bool, during func(p *proc.Process) error) (s fanoutSample, err error) {
 	p, err := f.rig.start(proc.Config{Role: server, Members: sockets})
 	if err != nil {
 		return s, err
@@ -129,6 +138,12 @@ func (f *fanout) measure(server string, sockets int, receipts bool) (s fanoutSam
 	time.Sleep(20 * time.Millisecond) // what it does behind the last connection
 	accepted = 0
 	messages := 0
+	beside := make(chan error, 1)
+	if during == nil {
+		beside <- nil
+	} else {
+		go func() { beside <- during(p) }()
+	}
 	var cpu time.Duration
 	var cold, writes int64
 	start := time.Now()
@@ -141,7 +156,7 @@ func (f *fanout) measure(server string, sockets int, receipts bool) (s fanoutSam
 				began, cpu, cold = now, p.CPU(), int64(deliveries)
 				_, writes = p.Calls()
 			}
-			if now.After(end) {
+			if now.After(end) && len(beside) > 0 {
 				break
 			}
 			messages++
@@ -150,9 +165,12 @@ func (f *fanout) measure(server string, sockets int, receipts bool) (s fanoutSam
 		if err := e.Loop(time.Second); err != nil {
 			return s, err
 		}
-		if time.Since(end) > 10*time.Second {
+		if time.Since(end) > 10*time.Second+f.duration {
 			return s, fmt.Errorf("of %d messages to %d sockets came %d 100s, %d deliveries, %d 300s", messages, sockets, accepted, deliveries, confirmed)
 		}
+	}
+	if err := <-beside; err != nil {
+		return s, err
 	}
 	_, w := p.Calls()
 	n := float64(int64(deliveries) - cold)

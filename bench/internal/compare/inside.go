@@ -77,15 +77,16 @@ func callsIn(table string, cycles float64) string {
 	return b.String()
 }
 
-// profiles writes where the CPU goes in each server but the floor.
-func (c *cycle) profiles(outstanding int) error {
-	for _, server := range c.servers {
+// profiles writes where the CPU goes in each of servers but the floor, which measure runs under load.
+func (s *setting) profiles(servers []string, suffix string, measure func(server string, during func(*proc.Process) error) error) error {
+	for _, server := range servers {
 		if server == "floor" {
 			continue
 		}
-		name := fmt.Sprintf("%s%s-%d.pprof", c.profile, server, outstanding)
-		_, err := c.measure(server, outstanding, func(p *proc.Process) error {
-			answer, err := http.Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", p.Address, max(1, int(c.duration.Seconds()))))
+		role, _, _ := strings.Cut(server, "@") // the rest is a path
+		name := fmt.Sprintf("%s%s-%s.pprof", s.profile, role, suffix)
+		err := measure(server, func(p *proc.Process) error {
+			answer, err := http.Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", p.Address, max(1, int(s.duration.Seconds()))))
 			if err != nil {
 				return err
 			}
