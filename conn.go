@@ -64,7 +64,7 @@ type conn struct {
 	dead      bool     // writing has failed, or the connection is closed
 	closed    bool     // the connection is closed
 	out       *backlog // what waits for the client to read, of a polled one; nil without any
-	corked    *[]byte  // what waits for the end of a batch; nil without any
+	corked    *held    // what waits for the end of a batch; nil without any
 	end       *ending  // nil while nothing speaks of an end
 }
 

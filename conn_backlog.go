@@ -17,7 +17,7 @@ type backlog struct {
 
 // put writes b to the descriptor, at the end of the batch if there is one. c.mu is held.
 func (c *conn) put(b []byte) error {
-	if c.out == nil && c.hold(b) {
+	if c.out == nil && c.hold(b, nil) {
 		return nil
 	}
 	return c.write(b)

@@ -36,7 +36,7 @@ type output struct {
 
 // connBuffers are the memory that the busy connections of a handler share, so that idle ones have none.
 type connBuffers struct {
-	inputs, smalls, arrived, outputs sync.Pool
+	inputs, smalls, arrived, outputs, helds sync.Pool
 }
 
 func (p *connBuffers) input() *input {
@@ -73,6 +73,20 @@ func (p *connBuffers) putArrivals(bt *arrivals) {
 	}
 	*bt = arrivals{texts: bt.texts[:0], control: bt.control[:0]}
 	p.arrived.Put(bt)
+}
+
+func (p *connBuffers) held() *held {
+	if f, ok := p.helds.Get().(*held); ok {
+		return f
+	}
+	return new(held)
+}
+
+func (p *connBuffers) putHeld(f *held) {
+	if cap(f.b) <= keptBuffer {
+		f.b = f.b[:0]
+		p.helds.Put(f)
+	}
 }
 
 func (p *connBuffers) output() *output {

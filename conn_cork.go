@@ -113,16 +113,31 @@ func (c *conn) uncork() {
 	}
 }
 
-// hold keeps b for the end of the batch, if there is one. c.mu is held.
-func (c *conn) hold(b []byte) bool {
-	if c.corked == nil {
+// held is what waits for the end of a batch: frames of one connection, or one that many share.
+type held struct {
+	b      []byte
+	shared bool // nobody changes it
+}
+
+// hold keeps b for the end of the batch, if there is one. It may be kept as shared, which holds the same. c.mu is held.
+func (c *conn) hold(b []byte, shared *held) bool {
+	first := c.corked
+	if first == nil {
 		if len(b) > mostCork || !c.h.poller.cork.take(c) {
 			return false
 		}
-		c.corked = getBuffer()
+		if c.corked = shared; shared != nil {
+			return true
+		}
 	}
-	*c.corked = append(*c.corked, b...)
-	if len(*c.corked) > mostCork {
+	if first == nil || first.shared {
+		c.corked = c.h.buffers.held()
+	}
+	if first != nil && first.shared {
+		c.corked.b = append(c.corked.b, first.b...)
+	}
+	c.corked.b = append(c.corked.b, b...)
+	if len(c.corked.b) > mostCork {
 		c.release()
 	}
 	return true
@@ -130,13 +145,15 @@ func (c *conn) hold(b []byte) bool {
 
 // release writes what was held back. c.mu is held.
 func (c *conn) release() {
-	b := c.corked
-	if b == nil {
+	f := c.corked
+	if f == nil {
 		return
 	}
 	c.corked = nil
 	if !c.dead {
-		_ = c.write(*b) // an error is noted, and ends the connection
+		_ = c.write(f.b) // an error is noted, and ends the connection
 	}
-	putBuffer(b)
+	if !f.shared {
+		c.h.buffers.putHeld(f)
+	}
 }

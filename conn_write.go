@@ -26,15 +26,41 @@ func (c *conn) AppendPing(dst, payload []byte) []byte {
 func (c *conn) Write(frames []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closeSent || c.dead {
-		return errSocketClosed
-	}
-	if unsent := c.unsent(); unsent > 0 && unsent+len(frames) > c.h.MaxPending {
-		c.blame(fmt.Errorf("bachata: %d bytes are unread, the limit is %d", unsent+len(frames), c.h.MaxPending))
-		c.sendClose(CloseStopped, "reading too slowly")
+	if !c.takes(len(frames)) {
 		return errSocketClosed
 	}
 	return c.send(frames)
+}
+
+// plain is sharer's.
+func (c *conn) plain(n int) bool { return !c.compress || n < c.h.deflater.threshold }
+
+// share is sharer's.
+func (c *conn) share(f *held) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case !c.takes(len(f.b)):
+		return errSocketClosed
+	case c.stream != nil || c.tls != nil:
+		return c.send(f.b)
+	case c.out == nil && c.hold(f.b, f):
+		return nil
+	}
+	return c.write(f.b)
+}
+
+// takes reports whether n more bytes may be written; if they are too many, the connection ends. c.mu is held.
+func (c *conn) takes(n int) bool {
+	if c.closeSent || c.dead {
+		return false
+	}
+	if unsent := c.unsent(); unsent > 0 && unsent+n > c.h.MaxPending {
+		c.blame(fmt.Errorf("bachata: %d bytes are unread, the limit is %d", unsent+n, c.h.MaxPending))
+		c.sendClose(CloseStopped, "reading too slowly")
+		return false
+	}
+	return true
 }
 
 // Close sends a close frame behind what was written, and ends the connection when the client has answered it, or

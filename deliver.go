@@ -37,7 +37,7 @@ func (s *Session) wake(w Wake) {
 func (s *Session) sweep() {
 	if s.center.mode == Simple {
 		if s.hub.simple.claim() {
-			s.hub.simple.run(s.hub)
+			s.center.run(&s.hub.simple, s.hub)
 		}
 		return
 	}
@@ -49,12 +49,12 @@ func (s *Session) sweep() {
 	s.calmDown()
 	s.mu.Unlock()
 	if s.pump.claim() {
-		s.pump.run(s)
+		s.center.run(&s.pump, s)
 	}
 }
 
 // work is the pump: it writes what the inbox holds to the socket, as far as the window allows.
-func (s *Session) work() {
+func (s *Session) work(d *delivery) {
 	if s.center.mode == Simple {
 		return
 	}
@@ -66,7 +66,7 @@ func (s *Session) work() {
 		s.popAgain()
 		s.lookAround()
 	}
-	for s.deliver() {
+	for s.deliver(d) {
 	}
 	if chores {
 		s.pingIfDue()
@@ -74,7 +74,7 @@ func (s *Session) work() {
 }
 
 // deliver writes what wake-ups brought, or reads the inbox if that may hold more, and reports whether there may be more yet.
-func (s *Session) deliver() bool {
+func (s *Session) deliver(d *delivery) bool {
 	c := s.center
 	s.mu.Lock()
 	room, after := s.window.room(c.options.Window), s.cursor
@@ -96,7 +96,7 @@ func (s *Session) deliver() bool {
 	s.mu.Unlock()
 
 	if len(hints) > 0 && !behind {
-		s.writeEnvelopes(hints)
+		s.writeEnvelopes(hints, d)
 		return false // what comes later has its own wake-up
 	}
 	envelopes, err := c.queue.Fetch(c.ctx, s.hub.channel, after,
@@ -118,7 +118,7 @@ func (s *Session) deliver() bool {
 	if len(envelopes) == 0 {
 		return false
 	}
-	if !s.writeEnvelopes(envelopes) || envelopes[len(envelopes)-1].Last {
+	if !s.writeEnvelopes(envelopes, d) || envelopes[len(envelopes)-1].Last {
 		return false
 	}
 	s.fallBehind()
@@ -134,21 +134,37 @@ func (s *Session) fallBehind() {
 
 // writeEnvelopes writes envelopes to the socket, noting them in the window first (not in simple mode), and reports
 // whether all of them had room in it.
-func (s *Session) writeEnvelopes(envelopes []Envelope) bool {
-	all, arrived := s.writeInto(envelopes)
+func (s *Session) writeEnvelopes(envelopes []Envelope, d *delivery) bool {
+	all, arrived := s.writeInto(envelopes, d)
 	if len(arrived) > 0 {
 		s.pop(s.center.ctx, arrived)
 	}
 	return all
 }
 
+// writeTaken writes a message that a simple queue has handed over.
+func (s *Session) writeTaken(payload []byte, d *delivery) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if !s.isReady() {
+		return
+	}
+	frame := d.shared(s.socket, payload)
+	if d.frames = d.frames[:0]; frame == nil {
+		d.frames = s.socket.AppendFrame(d.frames, payload)
+	}
+	if s.writeBuilt(frame, d.frames) {
+		s.center.counters.Add(CountWritten, 1)
+	}
+}
+
 // writeInto does that. Without a barrier, arrived is what has arrived as soon as it is written.
-func (s *Session) writeInto(envelopes []Envelope) (all bool, arrived []Key) {
+func (s *Session) writeInto(envelopes []Envelope, d *delivery) (all bool, arrived []Key) {
 	c := s.center
-	d := c.deliveries.Get().(*delivery)
-	defer d.release(c)
 	var messages, receipts, gaps int64
 	all = true
+	var frame *held
+	d.frames = d.frames[:0]
 
 	s.writing.Lock() // so that the order of the window is that of the socket
 	defer s.writing.Unlock()
@@ -198,7 +214,12 @@ func (s *Session) writeInto(envelopes []Envelope) (all bool, arrived []Key) {
 		case KindGap:
 			gaps++
 		}
-		d.frames = s.socket.AppendFrame(d.frames, payload)
+		if len(envelopes) == 1 && messages == 1 {
+			frame = d.shared(s.socket, payload)
+		}
+		if frame == nil {
+			d.frames = s.socket.AppendFrame(d.frames, payload)
+		}
 	}
 	if len(s.hints) == 0 {
 		s.ahead = s.cursor
@@ -206,44 +227,28 @@ func (s *Session) writeInto(envelopes []Envelope) (all bool, arrived []Key) {
 	d.frames = s.appendPingLocked(d.frames)
 	s.mu.Unlock()
 
-	if len(d.frames) > 0 && !s.writeLocked(d.frames) {
+	if !s.writeBuilt(frame, d.frames) {
 		return false, nil
 	}
-	c.counters.Add(CountWritten, messages)
-	c.counters.Add(CountReceipts, receipts)
-	c.counters.Add(CountGaps, gaps)
+	if messages > 0 {
+		c.counters.Add(CountWritten, messages)
+	}
+	if receipts > 0 {
+		c.counters.Add(CountReceipts, receipts)
+	}
+	if gaps > 0 {
+		c.counters.Add(CountGaps, gaps)
+	}
 	return all, arrived
 }
 
-// delivery is what one write to a socket is built in.
-type delivery struct {
-	frames, text []byte
-	notice       Transport
-	ids          [1]ID
-}
-
-func (d *delivery) release(c *Center) {
-	if cap(d.frames) > keptBuffer || cap(d.text) > keptBuffer {
-		return
+// writeBuilt writes a frame that is shared, if there is one, and then frames, with the socket held. It reports whether the
+// socket took them.
+func (s *Session) writeBuilt(frame *held, frames []byte) bool {
+	if frame != nil && s.socket.(sharer).share(frame) != nil {
+		return s.refused()
 	}
-	d.frames, d.notice, d.ids = d.frames[:0], Transport{}, [1]ID{}
-	c.deliveries.Put(d)
-}
-
-// appendNotice encodes what is no message, a receipt or a gap, in d.text.
-func (d *delivery) appendNotice(p Protocol, e *Envelope) {
-	d.notice = Transport{Code: CodeGap, Gap: e.Gap}
-	if e.Kind != KindGap {
-		d.ids[0] = e.ID
-		d.notice = Transport{Code: CodeDelivered, IDs: d.ids[:], From: e.From, Dest: e.Dest, Time: e.Time}
-		switch e.Outcome {
-		case OutcomeExpired:
-			d.notice.Code = CodeExpired
-		case OutcomeDropped:
-			d.notice.Code = CodeDropped
-		}
-	}
-	d.text = p.AppendTransport(d.text[:0], &d.notice)
+	return len(frames) == 0 || s.writeLocked(frames)
 }
 
 // stallLocked notes that the pump stopped at a full window, and sees to it that the client is told if that lasts.

@@ -53,7 +53,7 @@ type waited struct{ Queue }
 func (waited) Wait(context.Context) error { return nil }
 
 func (c *Center) newIntake() any {
-	b := &intake{cause: cause{Context: c.ctx, center: c}, batch: waited{c.queue}}
+	b := &intake{cause: cause{Context: c.ctx, center: c, keeps: true}, batch: waited{c.queue}}
 	if q, ok := c.queue.(Batcher); ok {
 		b.batch = q.Batch()
 	}

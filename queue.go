@@ -261,6 +261,15 @@ type AllWatcher interface {
 	WatchAll(find func(channel string) Watcher) (stop func(), err error)
 }
 
+// A Taker is a Watcher that a simple queue in the same process hands messages over to, where nothing waits before them.
+// Optional: without it, each of them is put, and fetched when the Watcher was woken.
+type Taker interface {
+	Watcher
+	// Take is given what is being put, with the context of the Put. If it returns true, the message is not the queue's any
+	// more; else it is kept, and the Watcher woken. It must not block, nor call the queue.
+	Take(ctx context.Context, payload []byte) bool
+}
+
 // A Publisher is a Queue that also carries what is not stored to all nodes. Optional.
 type Publisher interface {
 	// Publish sends payload to the sockets that are connected to channel now, on all nodes. It may be lost.

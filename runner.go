@@ -16,7 +16,7 @@ const (
 	runnerAgain
 )
 
-type worker interface{ work() }
+type worker interface{ work(d *delivery) }
 
 // kick has w's work done soon. It does not block.
 func (r *runner) kick(c *Center, w worker) {
@@ -50,19 +50,34 @@ func (r *runner) start(c *Center, w worker) {
 	}
 	go func() {
 		defer c.leave()
-		r.run(w)
+		c.run(r, w)
 	}()
 }
 
-// run does the work; the caller has claimed it.
-func (r *runner) run(w worker) {
+// run does r's work; the caller has claimed it.
+func (c *Center) run(r *runner, w worker) {
+	d := c.deliveries.Get().(*delivery)
+	r.run(w, d)
+	d.release(c)
+}
+
+// run does the work with d; the caller has claimed it.
+func (r *runner) run(w worker, d *delivery) {
 	for {
-		w.work()
-		if r.state.CompareAndSwap(runnerRunning, runnerIdle) {
+		w.work(d)
+		if !r.again() {
 			return
 		}
-		r.state.Store(runnerRunning)
 	}
+}
+
+// again ends a round of the work, and reports whether there is to be another.
+func (r *runner) again() bool {
+	if r.state.CompareAndSwap(runnerRunning, runnerIdle) {
+		return false
+	}
+	r.state.Store(runnerRunning)
+	return true
 }
 
 // cause is the context of a call to the queue whose goroutine does itself what the call makes necessary: whoever is
@@ -70,13 +85,15 @@ func (r *runner) run(w worker) {
 type cause struct {
 	context.Context
 	center *Center
+	keeps  bool // run will be called, whatever comes
 	woken  []woken
 }
 
-// woken is a claimed runner and what it runs.
+// woken is a claimed runner and what it runs: a hub may have been handed a message, which goes before.
 type woken struct {
 	runner *runner
 	worker worker
+	taken  []byte
 }
 
 // wake has w's work done: by the goroutine of the cause, if the center has such a one, else by one of its own.
@@ -85,7 +102,7 @@ func (r *runner) wake(ctx context.Context, c *Center, w worker) {
 		return
 	}
 	if by, ok := ctx.(*cause); ok && by.center == c && c.inline {
-		by.woken = append(by.woken, woken{r, w})
+		by.woken = append(by.woken, woken{runner: r, worker: w})
 		return
 	}
 	r.start(c, w)
@@ -105,29 +122,41 @@ func (k *cause) run() {
 		k.woken = nil // others still read it
 		share := max(wokenAlone, (len(list)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
 		for len(list) > share {
-			k.center.serve(list[:share])
+			if !k.center.serve(list[:share]) {
+				k.center.runAll(list[:share])
+			}
 			list = list[share:]
 		}
 	}
-	runAll(list)
+	k.center.runAll(list)
 	if k.woken != nil {
 		clear(list)
 	}
 }
 
-// serve runs list in a goroutine, one after the other.
-func (c *Center) serve(list []woken) {
+// serve runs list in a goroutine, one after the other. It reports false if the center is closed.
+func (c *Center) serve(list []woken) bool {
 	if !c.enter() {
-		return
+		return false
 	}
 	go func() {
 		defer c.leave()
-		runAll(list)
+		c.runAll(list)
 	}()
+	return true
 }
 
-func runAll(list []woken) {
-	for _, w := range list {
-		w.runner.run(w.worker)
+func (c *Center) runAll(list []woken) {
+	d := c.deliveries.Get().(*delivery)
+	defer d.release(c)
+	for i := range list {
+		w := &list[i]
+		if w.taken != nil {
+			w.worker.(*hub).hand(w.taken, d)
+			if !w.runner.again() {
+				continue
+			}
+		}
+		w.runner.run(w.worker, d)
 	}
 }

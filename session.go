@@ -224,9 +224,11 @@ func (s *Session) writeFrames(frames []byte) {
 // writeLocked does that with the socket held, and reports whether the socket took it. One that did not is closed: it
 // will be detached, and nothing more is handed to it meanwhile.
 func (s *Session) writeLocked(frames []byte) bool {
-	if s.socket.Write(frames) == nil {
-		return true
-	}
+	return s.socket.Write(frames) == nil || s.refused()
+}
+
+// refused notes that the socket did not take what was written.
+func (s *Session) refused() bool {
 	s.mu.Lock()
 	s.ready = false
 	s.mu.Unlock()

@@ -2,8 +2,10 @@ package memory_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -52,5 +54,76 @@ func TestBadOptions(t *testing.T) {
 	_, err := q.Put(t.Context(), []bachata.Item{{Channels: []string{"bob"}}})
 	if err == nil || !strings.Contains(err.Error(), "Dedupe is 1s, must be 2m0s to 168h0m0s") {
 		t.Errorf("Put() = %v, want the name of the option and its limits", err)
+	}
+}
+
+// taker takes what is put, unless it is closed.
+type taker struct {
+	closed bool
+	taken  []string
+	woken  int
+}
+
+func (k *taker) Wake(bachata.Wake) { k.woken++ }
+
+func (k *taker) Take(_ context.Context, payload []byte) bool {
+	if !k.closed {
+		k.taken = append(k.taken, string(payload))
+	}
+	return !k.closed
+}
+
+// A message is handed over only where nothing waits before it, and then it is in no inbox.
+func TestSimpleQueueHandsOver(t *testing.T) {
+	t.Parallel()
+	q := memory.New(&memory.Options{Simple: true})
+	defer q.Close()
+	bob := &taker{}
+	stop, err := q.WatchAll(func(channel string) bachata.Watcher {
+		if channel == "bob" {
+			return bob
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	put := func(text string, channels ...string) {
+		t.Helper()
+		results, err := q.Put(t.Context(), []bachata.Item{{Channels: channels, Payload: []byte(text)}})
+		if err != nil || slices.ContainsFunc(results[0], func(s bachata.PutStatus) bool { return s != bachata.Stored }) {
+			t.Errorf("Put(%q) = %v, %v, want all stored", text, results, err)
+		}
+	}
+	fetch := func(channel string, want ...string) {
+		t.Helper()
+		envelopes, err := q.Fetch(t.Context(), channel, 0, bachata.Limit{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, e := range envelopes {
+			got = append(got, string(e.Payload))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("the inbox of %s has %q, want %q", channel, got, want)
+		}
+	}
+	put("1", "anna", "bob", "carl")
+	fetch("bob")
+	fetch("anna", "1")
+	fetch("carl", "1")
+	bob.closed = true
+	put("2", "bob")
+	if bob.woken != 1 {
+		t.Errorf("bob was woken %d times for what he did not take, want once", bob.woken)
+	}
+	bob.closed = false
+	put("3", "bob") // behind 2
+	fetch("bob", "2", "3")
+	put("4", "bob")
+	if want := []string{"1", "4"}; !slices.Equal(bob.taken, want) {
+		t.Errorf("bob was handed %q, want %q", bob.taken, want)
 	}
 }

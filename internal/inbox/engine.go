@@ -3,6 +3,7 @@ package inbox
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,6 +53,7 @@ type Engine[R comparable] struct {
 	inside   bool // as Store.Inside
 	backend  Backend[R]
 	keyer    Keyer
+	hands    bool // messages may be handed over in a put: a simple queue of which nothing is waited for
 	watchers Watchers
 	shrunk   atomic.Pointer[shrunk]
 
@@ -84,6 +86,7 @@ type shrunk struct{ window, at int64 }
 func NewEngine[R comparable](l Limits, book *Book[R], backend Backend[R], keyer Keyer) *Engine[R] {
 	e := &Engine[R]{limits: l, book: book, backend: backend, keyer: keyer, stop: make(chan struct{})}
 	e.inside = book.store.Inside
+	e.hands = l.Simple && backend.Synced() == math.MaxUint64
 	e.visible = book.Last()
 	e.puts.New = func() any { return new(puts) }
 	e.finds.New = func() any { return new([]Found[R]) }

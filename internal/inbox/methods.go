@@ -71,8 +71,51 @@ func newResults(items []bachata.Item) []bachata.PutResult {
 	return results
 }
 
-// put stores one message, under the lock.
+// put stores one message, or hands it over, under the lock.
 func (e *Engine[R]) put(ctx context.Context, m *Message, channels []string, now int64, res bachata.PutResult) error {
+	if !e.hands {
+		return e.keep(ctx, m, channels, now, res)
+	}
+	left := e.handOver(ctx, m, channels, res)
+	switch len(left) {
+	case 0:
+		return nil
+	case len(channels):
+		return e.keep(ctx, m, channels, now, res)
+	}
+	some := make(bachata.PutResult, len(left))
+	err := e.keep(ctx, m, left, now, some)
+	for i := range res {
+		if res[i] != bachata.Stored {
+			res[i], some = some[0], some[1:]
+		}
+	}
+	return err
+}
+
+// handOver gives a message to who is connected to channels, and returns those where nobody takes it or something waits
+// before it.
+func (e *Engine[R]) handOver(ctx context.Context, m *Message, channels []string, res bachata.PutResult) (left []string) {
+	handed := false
+	for i, channel := range channels {
+		switch {
+		case e.book.Free(channel, m.Size) && e.watchers.Take(ctx, channel, m.Payload):
+			res[i] = bachata.Stored
+			if !handed {
+				handed, left = true, append(left, channels[:i]...)
+			}
+		case handed:
+			left = append(left, channel)
+		}
+	}
+	if !handed {
+		return channels
+	}
+	return left
+}
+
+// keep stores one message.
+func (e *Engine[R]) keep(ctx context.Context, m *Message, channels []string, now int64, res bachata.PutResult) error {
 	for _, channel := range channels {
 		if e.book.Due(channel, now) {
 			if err := e.expire(ctx, channel, now, false); err != nil {

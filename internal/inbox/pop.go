@@ -98,6 +98,12 @@ func (b *Book[R]) filter(key bachata.Key) (narrow, mask uint32) {
 	return b.hash.narrow(key.From, key.Dest) & mask, mask
 }
 
+// Free reports whether the inbox of channel is empty, and takes a message of that size.
+func (b *Book[R]) Free(channel string, size int) bool {
+	x := b.boxes[channel]
+	return (x == nil || x.len() == 0) && int64(size) <= b.limits.Bytes
+}
+
 // DecideTake decides that the entries that a simple queue read leave the inbox of channel. It returns those that were
 // still there: a competing reader may have taken others.
 func (b *Book[R]) DecideTake(channel string, found []Found[R], ops *Ops) []Found[R] {

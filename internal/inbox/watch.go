@@ -1,6 +1,7 @@
 package inbox
 
 import (
+	"context"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
@@ -86,6 +87,20 @@ func (w *Watchers) AddAll(find func(channel string) bachata.Watcher) (stop func(
 
 // Any reports whether anybody watches anything.
 func (w *Watchers) Any() bool { return w.count.Load() > 0 }
+
+// Take offers a message to who watches all channels, and reports whether somebody took it.
+func (w *Watchers) Take(ctx context.Context, channel string, payload []byte) bool {
+	all := w.all.Load()
+	if all == nil {
+		return false
+	}
+	for _, o := range *all {
+		if t, ok := o.find(channel).(bachata.Taker); ok && t.Take(ctx, payload) {
+			return true
+		}
+	}
+	return false
+}
 
 // Wake calls all that watch channel. build is called at most once, and only if there is one.
 func (w *Watchers) Wake(channel string, build func() bachata.Wake) {

@@ -1,0 +1,58 @@
+package bachata
+
+// delivery is room for what is written to sockets, one after the other.
+type delivery struct {
+	frames, text []byte
+	notice       Transport
+	ids          [1]ID
+	last         []byte // the message that was written last
+	frame        *held  // last, once it was written twice
+}
+
+func (d *delivery) release(c *Center) {
+	d.last, d.frame = nil, nil
+	if cap(d.frames) > keptBuffer || cap(d.text) > keptBuffer {
+		return
+	}
+	d.notice, d.ids = Transport{}, [1]ID{}
+	c.deliveries.Put(d)
+}
+
+// sharer is a socket that takes a frame which others are given too: a message to many is in memory once.
+type sharer interface {
+	// plain reports whether a text of n bytes goes out as it does to all others who say so.
+	plain(n int) bool
+	// share is Write for such a frame, which is not changed any more.
+	share(f *held) error
+}
+
+// shared returns a message as a frame to share, if sock takes that and the message before was the same, else nil.
+func (d *delivery) shared(sock Socket, payload []byte) *held {
+	if len(payload) == 0 || len(payload) != len(d.last) || &payload[0] != &d.last[0] {
+		d.last, d.frame = payload, nil
+		return nil
+	}
+	if by, ok := sock.(sharer); !ok || !by.plain(len(payload)) {
+		return nil
+	}
+	if d.frame == nil {
+		d.frame = &held{b: sock.AppendFrame(make([]byte, 0, len(payload)+10), payload), shared: true}
+	}
+	return d.frame
+}
+
+// appendNotice encodes what is no message, a receipt or a gap, in d.text.
+func (d *delivery) appendNotice(p Protocol, e *Envelope) {
+	d.notice = Transport{Code: CodeGap, Gap: e.Gap}
+	if e.Kind != KindGap {
+		d.ids[0] = e.ID
+		d.notice = Transport{Code: CodeDelivered, IDs: d.ids[:], From: e.From, Dest: e.Dest, Time: e.Time}
+		switch e.Outcome {
+		case OutcomeExpired:
+			d.notice.Code = CodeExpired
+		case OutcomeDropped:
+			d.notice.Code = CodeDropped
+		}
+	}
+	d.text = p.AppendTransport(d.text[:0], &d.notice)
+}
