@@ -103,6 +103,8 @@ type Center struct {
 	draining atomic.Bool
 	posts    postPool
 
+	immediate bool // the queue never waits
+
 	intakes, deliveries sync.Pool
 
 	registry  registry
@@ -128,6 +130,7 @@ func NewCenter(q Queue, o *Options) *Center {
 		log:      options.Logger,
 		seed:     maphash.MakeSeed(),
 	}
+	c.immediate = q.Info().Immediate
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.routes.Store(new([]Route))
 	c.registry.seed = c.seed

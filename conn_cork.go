@@ -19,10 +19,14 @@ const (
 type cork struct {
 	mu      sync.Mutex
 	batches int // under way
+	workers int // of these, those of workers, which close ends
 	closing int // goroutines that will write what is held back
 	conns   []*conn
 	spare   []*conn
-	timer   *time.Timer // runs from the first of conns on, in case who is to write them is held up
+	last    *runner     // of the session that was woken last
+	later   []woken     // sessions to serve at the end
+	center  *Center     // theirs
+	timer   *time.Timer // runs from the first of conns or later on, in case who is to write them is held up
 }
 
 // open is called when a batch begins, close when it is done, or held up.
@@ -30,12 +34,65 @@ func (k *cork) open() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.batches++
+	k.workers++
 }
 
 func (k *cork) close() {
 	k.mu.Lock()
+	k.serve()
+	k.last = nil
 	k.batches--
+	k.workers--
 	k.write()
+}
+
+// leave leaves to the end of a batch the session that c has woken, if it is the one that was woken last: who sends to many
+// is woken by each of those who confirm, and is told of all at once.
+func (k *cork) leave(c *cause) bool {
+	if len(c.woken) != 1 || c.woken[0].taken != nil || !c.center.immediate {
+		return false
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.workers == 0 {
+		return false
+	}
+	if k.last != c.woken[0].runner {
+		k.last = c.woken[0].runner
+		return false
+	}
+	k.later, k.center = append(k.later, c.woken[0]), c.center
+	k.limit()
+	c.woken[0] = woken{}
+	c.woken = c.woken[:0]
+	return true
+}
+
+// serve serves those who were left. k.mu is held, but given back meanwhile.
+func (k *cork) serve() {
+	for len(k.later) > 0 {
+		list := k.later
+		k.later = nil
+		c := k.center
+		k.mu.Unlock()
+		if c.enter() {
+			c.runAll(list)
+			c.leave()
+		}
+		k.mu.Lock()
+	}
+}
+
+// limit sees to it that nothing is held back for too long. k.mu is held.
+func (k *cork) limit() {
+	if len(k.conns)+len(k.later) > 1 {
+		return
+	}
+	if k.timer == nil {
+		k.timer = time.AfterFunc(mostHeld, k.overdue)
+	} else {
+		k.timer.Reset(mostHeld)
+	}
 }
 
 // yield is close for those who are many: all whom a commit of the queue lets go on are answered together, by the first
@@ -83,29 +140,30 @@ func (k *cork) take(c *conn) bool {
 	if len(k.conns) == manyCorked {
 		k.timer.Reset(0) // they are written in a row, while more is prepared
 	}
-	if len(k.conns) == 0 {
-		if k.timer == nil {
-			k.timer = time.AfterFunc(mostHeld, k.overdue)
-		} else {
-			k.timer.Reset(mostHeld)
-		}
-	}
 	k.conns = append(k.conns, c)
+	k.limit()
 	return true
 }
 
 // overdue writes what has been held back for long enough.
 func (k *cork) overdue() {
 	k.mu.Lock()
+	k.serve()
 	k.write()
 }
 
 // cork and uncork stand around what a session writes at once, to its own client and to others.
 func (c *conn) cork() {
 	if c.stream == nil {
-		c.h.poller.cork.open()
+		k := &c.h.poller.cork
+		k.mu.Lock()
+		k.batches++
+		k.mu.Unlock()
 	}
 }
+
+// later leaves to the end of a batch whom the session's call has woken, if that is better.
+func (c *conn) later(by *cause) bool { return c.stream == nil && c.h.poller.cork.leave(by) }
 
 func (c *conn) uncork() {
 	if c.stream == nil {

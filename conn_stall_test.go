@@ -147,3 +147,59 @@ func TestSlowQueue(t *testing.T) {
 		})
 	}
 }
+
+// Who sends to many is told of all who confirm, also if a hook blocks in the batch of events in which they do.
+func TestReceiptsBesideABlockingHook(t *testing.T) {
+	t.Parallel()
+	for name, serve := range drivers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const n = 40
+			center := storingCenter(t)
+			members := make([]string, n)
+			for i := range members {
+				members[i] = fmt.Sprint("member", i)
+			}
+			if err := center.AddRoute(bachata.Group(func(context.Context, string, *bachata.Session) ([]string, error) {
+				return members, nil
+			}, "group")); err != nil {
+				t.Fatal(err)
+			}
+			release := make(chan bool)
+			letGo := sync.OnceFunc(func() { close(release) })
+			url := serve(t, nil, func(h *bachata.Handler) {
+				h.Center = center
+				h.OnMessage = func(s *bachata.Session, _ *bachata.Message) error {
+					if s.Identity().Channel == "slow" {
+						<-release
+					}
+					return nil
+				}
+			})
+			t.Cleanup(letGo) // before the handler waits for its connections
+			as := func(channel string) *client { return ready(t, strings.Replace(url, "anna", channel, 1)) }
+			anna, slow := as("anna"), as("slow")
+			var clients []*client
+			for _, m := range members {
+				clients = append(clients, as(m))
+			}
+			anna.write(texts(`{"id":"1","type":"group","dest":"all"}`))
+			for _, c := range clients {
+				c.nextText()
+			}
+			for i, c := range clients {
+				c.write(texts(`{"type":200,"data":"1"}`))
+				if i == n/2 {
+					slow.write(texts(note))
+				}
+			}
+			told := map[string]bool{}
+			for range n + 1 { // the 100 too
+				told[anna.nextText()] = true
+			}
+			if len(told) != n+1 {
+				t.Errorf("anna was told %d different things, want the 100 and %d receipts", len(told), n)
+			}
+		})
+	}
+}

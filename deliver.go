@@ -58,6 +58,9 @@ func (s *Session) work(d *delivery) {
 	if s.center.mode == Simple {
 		return
 	}
+	if s.writeHint(d) {
+		return
+	}
 	s.mu.Lock()
 	chores := s.chores
 	s.chores = false
@@ -71,6 +74,33 @@ func (s *Session) work(d *delivery) {
 	if chores {
 		s.pingIfDue()
 	}
+}
+
+// writeHint writes what a wake-up brought if that is one message with an id, as it nearly always is, and nothing else is to
+// be looked at; else it returns false.
+func (s *Session) writeHint(d *delivery) bool {
+	c := s.center
+	s.writing.Lock() // as in writeInto
+	defer s.writing.Unlock()
+	s.mu.Lock()
+	if s.closed || s.behind || s.chores || len(s.hints) != 1 || s.hinted != s.cursor || s.unproven > 0 || c.draining.Load() {
+		s.mu.Unlock()
+		return false
+	}
+	e := &s.hints[0]
+	room := s.window.room(c.options.Window)
+	if e.Kind != KindMessage || e.ID.IsZero() || room.Messages <= 0 || room.Bytes < len(e.Payload) {
+		s.mu.Unlock()
+		return false
+	}
+	s.window.add(written{
+		cursor: e.Cursor, size: int32(len(e.Payload)), id: c.hash(e.ID.Text), from: c.hash(e.From), dest: c.hash(e.Dest),
+	})
+	s.hints = nil
+	s.cursor, s.ahead = e.Cursor, e.Cursor
+	s.mu.Unlock()
+	s.writeMessage(e.Payload, d)
+	return true
 }
 
 // deliver writes what wake-ups brought, or reads the inbox if that may hold more, and reports whether there may be more yet.
@@ -140,22 +170,6 @@ func (s *Session) writeEnvelopes(envelopes []Envelope, d *delivery) bool {
 		s.pop(s.center.ctx, arrived)
 	}
 	return all
-}
-
-// writeTaken writes a message that a simple queue has handed over.
-func (s *Session) writeTaken(payload []byte, d *delivery) {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	if !s.isReady() {
-		return
-	}
-	frame := d.shared(s.socket, payload)
-	if d.frames = d.frames[:0]; frame == nil {
-		d.frames = s.socket.AppendFrame(d.frames, payload)
-	}
-	if s.writeBuilt(frame, d.frames) {
-		s.center.counters.Add(CountWritten, 1)
-	}
 }
 
 // writeInto does that. Without a barrier, arrived is what has arrived as soon as it is written.
@@ -240,15 +254,6 @@ func (s *Session) writeInto(envelopes []Envelope, d *delivery) (all bool, arrive
 		c.counters.Add(CountGaps, gaps)
 	}
 	return all, arrived
-}
-
-// writeBuilt writes a frame that is shared, if there is one, and then frames, with the socket held. It reports whether the
-// socket took them.
-func (s *Session) writeBuilt(frame *held, frames []byte) bool {
-	if frame != nil && s.socket.(sharer).share(frame) != nil {
-		return s.refused()
-	}
-	return len(frames) == 0 || s.writeLocked(frames)
 }
 
 // stallLocked notes that the pump stopped at a full window, and sees to it that the client is told if that lasts.

@@ -56,3 +56,32 @@ func (d *delivery) appendNotice(p Protocol, e *Envelope) {
 	}
 	d.text = p.AppendTransport(d.text[:0], &d.notice)
 }
+
+// writeTaken writes a message that a simple queue has handed over.
+func (s *Session) writeTaken(payload []byte, d *delivery) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if s.isReady() {
+		s.writeMessage(payload, d)
+	}
+}
+
+// writeMessage writes one message, with the socket held.
+func (s *Session) writeMessage(payload []byte, d *delivery) {
+	frame := d.shared(s.socket, payload)
+	if d.frames = d.frames[:0]; frame == nil {
+		d.frames = s.socket.AppendFrame(d.frames, payload)
+	}
+	if s.writeBuilt(frame, d.frames) {
+		s.center.counters.Add(CountWritten, 1)
+	}
+}
+
+// writeBuilt writes a frame that is shared, if there is one, and then frames, with the socket held. It reports whether the
+// socket took them.
+func (s *Session) writeBuilt(frame *held, frames []byte) bool {
+	if frame != nil && s.socket.(sharer).share(frame) != nil {
+		return s.refused()
+	}
+	return len(frames) == 0 || s.writeLocked(frames)
+}

@@ -124,12 +124,15 @@ func (b *intake) end() {
 func (b *intake) finish() {
 	b.settle()
 	batch, ok := b.session.socket.(corker)
-	if ok {
+	own := ok && b.inHook == nil // a worker has one under way
+	if own {
 		batch.cork()
 	}
 	b.answer()
-	b.cause.run()
-	if ok {
+	if len(b.cause.woken) > 0 && (!ok || !batch.later(&b.cause)) {
+		b.cause.run()
+	}
+	if own {
 		batch.uncork()
 	}
 	b.post()
@@ -180,6 +183,7 @@ func (b *intake) refuse(c *Center, err error, id ID) {
 type corker interface {
 	cork()
 	uncork()
+	later(*cause) bool
 }
 
 // answer writes the answers. Those whom the intake has woken are to be served then (cause.run). Neither blocks.
