@@ -20,12 +20,12 @@ func (s *Session) wake(w Wake) {
 		s.behind = true
 	case len(s.hints) == 0:
 		s.engage()
-		s.hints, s.hinted, s.hintBytes = w.Envelopes, w.Prev, size
+		s.hints, s.hinted, s.hintBytes = w.Envelopes[:n:n], w.Prev, size // appending copies: they are everybody's
 		s.ahead = w.Envelopes[n-1].Cursor
 	case len(s.hints)+n > fetchLimit.Messages || s.hintBytes+size > fetchLimit.Bytes:
 		s.behind = true
 	default:
-		s.hints = append(s.hints[:len(s.hints):len(s.hints)], w.Envelopes...)
+		s.hints = append(s.hints, w.Envelopes...)
 		s.hintBytes += size
 		s.ahead = w.Envelopes[n-1].Cursor
 	}

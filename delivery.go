@@ -41,20 +41,22 @@ func (d *delivery) shared(sock Socket, payload []byte) *held {
 	return d.frame
 }
 
-// appendNotice encodes what is no message, a receipt or a gap, in d.text.
+// appendNotice encodes what is no message, a receipt or a gap, in d.text. No other field of d.notice is ever set.
 func (d *delivery) appendNotice(p Protocol, e *Envelope) {
-	d.notice = Transport{Code: CodeGap, Gap: e.Gap}
-	if e.Kind != KindGap {
+	n := &d.notice
+	if e.Kind == KindGap {
+		n.Code, n.IDs, n.From, n.Dest, n.Time, n.Gap = CodeGap, nil, "", "", 0, e.Gap
+	} else {
 		d.ids[0] = e.ID
-		d.notice = Transport{Code: CodeDelivered, IDs: d.ids[:], From: e.From, Dest: e.Dest, Time: e.Time}
+		n.Code, n.IDs, n.From, n.Dest, n.Time, n.Gap = CodeDelivered, d.ids[:], e.From, e.Dest, e.Time, Gap{}
 		switch e.Outcome {
 		case OutcomeExpired:
-			d.notice.Code = CodeExpired
+			n.Code = CodeExpired
 		case OutcomeDropped:
-			d.notice.Code = CodeDropped
+			n.Code = CodeDropped
 		}
 	}
-	d.text = p.AppendTransport(d.text[:0], &d.notice)
+	d.text = p.AppendTransport(d.text[:0], n)
 }
 
 // writeTaken writes a message that a simple queue has handed over.

@@ -15,9 +15,10 @@ type stored struct {
 	id         string
 	from, dest string
 	payload    []byte
-	inboxes    int32 // in which it is
-	number     bool  // the id is one
-	notice     bool  // it is what a receipt says
+	inboxes    int32   // in which it is; of what receipts say, one more for a message that has said
+	number     bool    // the id is one
+	notice     bool    // it is what a receipt says
+	said       *stored // of a message in several inboxes: what the receipts about it say, once there is one
 }
 
 // mostFree is how many places for messages and receipts wait to be used again: 1.3 MB, enough for what 60 senders have read
@@ -45,6 +46,9 @@ func (s *store) alloc() *stored {
 // drop takes an inbox back in which m is.
 func (s *store) drop(m *stored) {
 	if m.inboxes--; m.inboxes == 0 {
+		if m.said != nil {
+			s.drop(m.said)
+		}
 		*m = stored{}
 		if len(s.free) < mostFree {
 			s.free = append(s.free, m)
@@ -53,14 +57,21 @@ func (s *store) drop(m *stored) {
 }
 
 // notice keeps of a message what a receipt about it says. The texts are copied: they may be parts of the payload,
-// which a receipt must not keep alive. Those for one inbox, which leave it together, share memory.
+// which a receipt must not keep alive. Those for one inbox, which leave it together, share memory, and those about one
+// message are one.
 func (s *store) notice(m *stored, n int) *stored {
-	if m.notice {
+	switch {
+	case m.notice:
 		return m
-	}
-	if n > 0 {
+	case n > 0:
 		s.texts = strings.Builder{}
 		s.dest = ""
+	}
+	if m.said != nil {
+		m.said.inboxes++
+		return m.said
+	}
+	if n > 0 {
 		s.texts.Grow(n*len(m.id) + len(m.dest))
 	}
 	r := s.alloc()
@@ -68,6 +79,10 @@ func (s *store) notice(m *stored, n int) *stored {
 		s.dest = s.copy(m.dest)
 	}
 	*r = stored{id: s.copy(m.id), dest: s.dest, number: m.number, inboxes: 1, notice: true}
+	if m.inboxes > 1 { // others will say the same of it
+		m.said = r
+		r.inboxes++
+	}
 	return r
 }
 
