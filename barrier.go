@@ -2,6 +2,7 @@ package bachata
 
 import (
 	"context"
+	"slices"
 	"strconv"
 )
 
@@ -56,7 +57,7 @@ func (s *Session) pingIfDue() {
 // Pong tells the session that the answer to a ping came back: everything written before that ping has arrived. A pong
 // that answers no ping of the session's is ignored. It may block, and is called by the goroutine that calls Receive.
 func (s *Session) Pong(payload []byte) {
-	keys := s.prove(payload)
+	keys := s.prove(nil, payload)
 	if len(keys) == 0 {
 		return
 	}
@@ -65,16 +66,16 @@ func (s *Session) Pong(payload []byte) {
 	}
 }
 
-// prove does what Pong does but for popping: it returns what is to be popped.
-func (s *Session) prove(payload []byte) []Key {
+// prove does what Pong does but for popping: it appends to keys what is to be popped.
+func (s *Session) prove(keys []Key, payload []byte) []Key {
 	counter, err := strconv.ParseUint(string(payload), 10, 64)
 	s.mu.Lock()
 	if err != nil || s.closed || !s.inFlight || counter != s.pingSent {
 		s.mu.Unlock()
-		return nil
+		return keys
 	}
 	s.inFlight = false
-	keys := make([]Key, 0, min(s.window.messages, barrierFrames))
+	keys = slices.Grow(keys, min(s.window.messages, barrierFrames))
 	s.window.each(waiting, func(w *written) {
 		if w.id == 0 && w.proof <= counter {
 			w.state = confirming

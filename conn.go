@@ -24,7 +24,7 @@ var (
 // receiver is what a connection needs of a session.
 type receiver interface {
 	begin(texts [][]byte, proven []Key, inHook *atomic.Bool) *intake
-	prove(payload []byte) []Key
+	prove(keys []Key, payload []byte) []Key
 	Detach()
 }
 

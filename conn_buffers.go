@@ -68,10 +68,10 @@ func (p *connBuffers) arrivals() *arrivals {
 }
 
 func (p *connBuffers) putArrivals(bt *arrivals) {
-	if cap(bt.texts) > maxTexts || cap(bt.control) > flushSize {
+	if cap(bt.texts) > maxTexts || cap(bt.control) > flushSize || cap(bt.proven) > 2*barrierFrames {
 		return
 	}
-	*bt = arrivals{texts: bt.texts[:0], control: bt.control[:0]}
+	*bt = arrivals{texts: bt.texts[:0], proven: bt.proven[:0], control: bt.control[:0]}
 	p.arrived.Put(bt)
 }
 

@@ -48,7 +48,7 @@ func (c *conn) begin(b []byte, inHook *atomic.Bool) *intake {
 		case ws.OpPong:
 			c.pinged.Store(false)
 			if len(hp.payload) > 0 && c.session != nil {
-				bt.proven = append(bt.proven, c.session.prove(hp.payload)...)
+				bt.proven = c.session.prove(bt.proven, hp.payload)
 			}
 		case ws.OpClose:
 			closing = &happening{code: hp.code}
@@ -132,6 +132,6 @@ func (c *conn) deliver(bt *arrivals, inHook *atomic.Bool) (in *intake) {
 		in = c.session.begin(bt.texts, bt.proven, inHook)
 	}
 	clear(bt.texts) // what was used of it: it may be long
-	bt.texts, bt.proven, bt.control = bt.texts[:0], nil, bt.control[:0]
+	bt.texts, bt.proven, bt.control = bt.texts[:0], bt.proven[:0], bt.control[:0]
 	return in
 }

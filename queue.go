@@ -179,6 +179,12 @@ type Envelope struct {
 	Cursor Cursor
 	Kind   Kind
 
+	Outcome Outcome // of a receipt
+
+	// Last is true if Fetch saw that nothing follows it in the inbox, so far: its reader need not ask for more. It may
+	// be false all the same.
+	Last bool
+
 	// Of messages and receipts. In a receipt From is who confirmed (or the channel that did not get it), ID and
 	// Dest are those of the message that it is about.
 	ID   ID
@@ -187,14 +193,9 @@ type Envelope struct {
 
 	Payload []byte // of a message: the frame's text
 
-	Outcome Outcome // of a receipt
-	Time    int64   // of a receipt: when it happened, Unix milliseconds
+	Time int64 // of a receipt: when it happened, Unix milliseconds
 
 	Gap Gap // of a gap
-
-	// Last is true if Fetch saw that nothing follows it in the inbox, so far: its reader need not ask for more. It may
-	// be false all the same.
-	Last bool
 }
 
 // Gap counts what an inbox no longer has.

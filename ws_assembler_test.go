@@ -21,9 +21,9 @@ func (r *notingReceiver) begin(texts [][]byte, _ []Key, _ *atomic.Bool) *intake 
 	}
 	return nil
 }
-func (r *notingReceiver) prove(payload []byte) []Key {
+func (r *notingReceiver) prove(keys []Key, payload []byte) []Key {
 	r.pongs = append(r.pongs, "pong "+string(payload))
-	return nil
+	return keys
 }
 func (r *notingReceiver) Detach() {}
 

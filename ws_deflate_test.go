@@ -150,7 +150,7 @@ func (r *mostWaiting) begin(texts [][]byte, _ []Key, _ *atomic.Bool) *intake {
 	r.texts, r.bytes, r.most = r.texts+len(texts), r.bytes+sum, max(r.most, sum)
 	return nil
 }
-func (r *mostWaiting) prove([]byte) []Key { return nil }
+func (r *mostWaiting) prove(keys []Key, _ []byte) []Key { return keys }
 func (r *mostWaiting) Detach()            {}
 
 // Many messages of one read, each a thousand times as long as it was sent, are not all held at once.
