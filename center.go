@@ -45,6 +45,7 @@ const (
 	barrierFrames     = 256 // unproven frames after which the barrier does not wait for its delay
 	batchItems        = 256 // messages of one socket that are put at once
 	batchBytes        = 1 << 20
+	batchKeys         = 1000 // confirmations of one socket that are popped at once
 	simpleRetry       = time.Second
 	minRetry          = 100 * time.Millisecond
 	maxRetry          = 5 * time.Second

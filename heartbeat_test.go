@@ -25,7 +25,7 @@ func (r *quietReceiver) begin(texts [][]byte, _ []Key, _ *atomic.Bool) *intake {
 	return nil
 }
 func (r *quietReceiver) prove(keys []Key, _ []byte) []Key { return keys }
-func (r *quietReceiver) Detach()            { r.detached.Store(true) }
+func (r *quietReceiver) Detach()                          { r.detached.Store(true) }
 
 // open connects a receiver to what it returns, in a synctest bubble.
 func open(t *testing.T, h *Handler, r *quietReceiver) net.Conn {

@@ -40,7 +40,7 @@ func (s *Session) collect(texts [][]byte, proven []Key, inHook *atomic.Bool, val
 	for i, text := range texts {
 		b.left = len(texts) - i
 		s.receive(b, text)
-		if len(b.items) >= batchItems || b.bytes >= batchBytes || len(b.keys) >= c.options.Window.Messages {
+		if len(b.items) >= batchItems || b.bytes >= batchBytes || len(b.keys) >= batchKeys {
 			b.store()
 			b.finish()
 			b.reset()

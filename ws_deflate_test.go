@@ -151,7 +151,7 @@ func (r *mostWaiting) begin(texts [][]byte, _ []Key, _ *atomic.Bool) *intake {
 	return nil
 }
 func (r *mostWaiting) prove(keys []Key, _ []byte) []Key { return keys }
-func (r *mostWaiting) Detach()            {}
+func (r *mostWaiting) Detach()                          {}
 
 // Many messages of one read, each a thousand times as long as it was sent, are not all held at once.
 func TestManyInflatedMessages(t *testing.T) {
