@@ -57,7 +57,8 @@ func (h *shard) find(k *known, key *Key) uint32 {
 	if h.count == 0 {
 		return 0
 	}
-	for p := h.home(key); ; p = (p + 1) & (len(h.buckets) - 1) {
+	p := h.home(key)
+	for range h.buckets { // for all of them can have been full, at one time or another, and be passed still
 		u := &h.buckets[p]
 		for c := u.candidates(tag(key)); c != 0; c &= c - 1 {
 			if i := u.slots[bits.TrailingZeros(c)]; k.slots.at(i).key == *key {
@@ -67,7 +68,9 @@ func (h *shard) find(k *known, key *Key) uint32 {
 		if u.passed == 0 {
 			return 0
 		}
+		p = (p + 1) & (len(h.buckets) - 1)
 	}
+	return 0
 }
 
 func (h *shard) insert(k *known, i uint32) {
