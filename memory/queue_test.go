@@ -127,3 +127,40 @@ func TestSimpleQueueHandsOver(t *testing.T) {
 		t.Errorf("bob was handed %q, want %q", bob.taken, want)
 	}
 }
+
+// A wake-up has the receipts with it that one pop has made: who is woken need not fetch them.
+func TestWakeUpBringsReceipts(t *testing.T) {
+	t.Parallel()
+	q := memory.New(nil)
+	defer q.Close()
+	var wakes []bachata.Wake
+	stop, err := q.Watch("anna", func(w bachata.Wake) { wakes = append(wakes, w) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	last := bachata.Cursor(0)
+	for _, ids := range [][]string{{"1"}, {"2", "3", "4"}} {
+		var keys []bachata.Key
+		for _, id := range ids {
+			item := bachata.Item{Channels: []string{"bob"}, ID: bachata.StringID(id), Origin: "anna", From: "anna", Dest: "to bob"}
+			if _, err := q.Put(t.Context(), []bachata.Item{item}); err != nil {
+				t.Fatal(err)
+			}
+			keys = append(keys, bachata.Key{ID: id})
+		}
+		wakes = nil
+		if _, err := q.PopDelivered(t.Context(), "bob", "Bob", keys); err != nil {
+			t.Fatal(err)
+		}
+		if len(wakes) != 1 || wakes[0].Prev != last || len(wakes[0].Envelopes) != len(ids) {
+			t.Fatalf("a pop of %q has woken with %+v, want %d receipts behind %d, all at once", ids, wakes, len(ids), last)
+		}
+		for i, e := range wakes[0].Envelopes {
+			if e.Kind != bachata.KindReceipt || e.ID.Text != ids[i] || e.From != "Bob" || e.Dest != "to bob" || e.Cursor <= last {
+				t.Errorf("the wake-up has %+v, want the receipt of %q", e, ids[i])
+			}
+			last = e.Cursor
+		}
+	}
+}
