@@ -213,6 +213,39 @@ func TestWakeUpsDuringAWrite(t *testing.T) {
 	})
 }
 
+// A message that a wake-up brought is not all when a later wake-up showed that others are missing.
+func TestWakeUpIsLostDuringAWrite(t *testing.T) {
+	t.Parallel()
+	bubble(t, nil, func(t *testing.T, c *bachata.Center, q *faultyQueue) {
+		anna, bob, carl := connect(t, c, "anna"), connect(t, c, "bob"), connect(t, c, "carl")
+		gate, entered := make(chan struct{}), make(chan struct{})
+		var once sync.Once
+		bob.onWrite = func() {
+			once.Do(func() {
+				close(entered)
+				<-gate
+			})
+		}
+		message := func(id string) string { return strings.Replace(hi, `"1"`, `"`+id+`"`, 1) }
+		received := make(chan struct{})
+		go func() {
+			defer close(received)
+			anna.session.Receive([][]byte{[]byte(message("1"))})
+		}()
+		<-entered
+		carl.session.Receive([][]byte{[]byte(message("2"))})
+		q.loseWakes.Store(true)
+		carl.session.Receive([][]byte{[]byte(message("3"))})
+		q.loseWakes.Store(false)
+		carl.session.Receive([][]byte{[]byte(message("4"))})
+		close(gate)
+		<-received
+		if got := bob.take(); len(got) != 4 {
+			t.Errorf("bob was written %d of 4: %q", len(got), got)
+		}
+	})
+}
+
 // A wake-up carries no promise: every inbox is read once in SweepEvery, however many sockets there are.
 func TestSweepReadsEveryInbox(t *testing.T) {
 	t.Parallel()
