@@ -110,6 +110,7 @@ func (s *Session) keep(keys []Key) {
 				w.state = unpopped
 			}
 		} else if len(s.retryKeys) < s.center.options.Window.Messages {
+			key.From, key.Dest = strings.Clone(key.From), strings.Clone(key.Dest) // parts of the frame of the 200
 			s.retryKeys = append(s.retryKeys, key)
 		}
 	}

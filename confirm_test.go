@@ -1,6 +1,8 @@
 package bachata_test
 
 import (
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +155,29 @@ func TestFullWindowIsCheckedAgainstTheInbox(t *testing.T) {
 		time.Sleep(3 * time.Minute)
 		if got := bob.take(); len(got) == 0 || got[len(got)-1] != strings.Replace(hiAt, `"1"`, `"2"`, 1) {
 			t.Errorf("bob was written %q, want the second message", got)
+		}
+	})
+}
+
+// A 200 that is kept to be tried again keeps its names, not the frame that it came in. It is not parallel: it looks at the
+// heap.
+func TestKept200PinsNoFrame(t *testing.T) {
+	const each, frames = 60 << 10, 200
+	bubble(t, nil, func(t *testing.T, c *bachata.Center, q *faultyQueue) {
+		bob := connect(t, c, "bob")
+		q.popFails.Store(true)
+		heap := func() uint64 {
+			var m runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			return m.HeapAlloc
+		}
+		before, padding := heap(), strings.Repeat("x", each)
+		for i := range frames {
+			bob.session.Receive([][]byte{fmt.Appendf(nil, `{"type":200,"data":"%d","from":"anna","dest":"bob","pad":"%s"}`, i, padding)})
+		}
+		if grown := int64(heap()) - int64(before); grown > each*frames/4 {
+			t.Errorf("%d bytes are kept for %d failed 200s, of frames of %d", grown, frames, each)
 		}
 	})
 }
