@@ -182,6 +182,40 @@ func TestTrash(t *testing.T) {
 	want(t, q, "dora", "0")
 }
 
+// A key of another type where the wait list should be is an error, and costs no message.
+func TestWaitListInTheWay(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	q := openQueue(t, options(s.Addr()))
+	ctx := context.Background()
+	for _, most := range []int{1, 2, 100} {
+		for _, how := range []string{"", "trash", "no room"} { // what the fast way leaves to the general one
+			channel := fmt.Sprint("bob", most, how)
+			if _, err := q.Put(ctx, []bachata.Item{message(channel, 0)}); err != nil {
+				t.Fatal(err)
+			}
+			after := want(t, q, channel, "0")[0].Cursor
+			if _, err := q.Put(ctx, messages(channel, 4)[1:]); err != nil {
+				t.Fatal(err)
+			}
+			limit := bachata.Limit{Messages: most}
+			switch how {
+			case "trash":
+				s.Do("RPUSH", channel, "trash")
+			case "no room":
+				limit.Bytes = 1
+			}
+			s.Do("RENAME", channel+":wait", "aside")
+			s.Do("SET", channel+":wait", "another type")
+			if envs, err := q.Fetch(ctx, channel, after, limit); !errors.Is(err, bachata.ErrUnavailable) {
+				t.Errorf("Fetch of %d with %q: %v, %v", most, how, envs, err)
+			}
+			s.Do("RENAME", "aside", channel+":wait")
+			want(t, q, channel, "0", "1", "2", "3")
+		}
+	}
+}
+
 func TestSlowServer(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

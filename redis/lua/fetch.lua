@@ -66,6 +66,7 @@ while not full and s.h < s.n do
     if seq then moved[#moved + 1] = chunk[i]; last = seq end
   end
   if gone > 0 then
+    call('LLEN', W) -- if it is of another type, this ends the script before anything was taken off
     call('LTRIM', P, 0, -gone - 1)
     if #moved > 0 then call('LPUSH', W, unpack(moved)) end
     s.t = math.max(0, s.t - gone + #moved)

@@ -47,6 +47,7 @@ if fast then
       call('RPOPLPUSH', P, W)
     elseif CLUSTER or h < n or taken ~= m + r + g or call('RENAMENX', P, W) == 0 then
       local moved = {}
+      call('LLEN', W) -- if it is of another type, this ends the script before anything was taken off
       for j = 1, taken do moved[j] = chunk[old + 1 - j] end
       call('LTRIM', P, '0', tostring(-taken - 1))
       call('LPUSH', W, unpack(moved))
