@@ -86,10 +86,15 @@ func TestMemoryLimit(t *testing.T) {
 	s := redistest.Start(t)
 	q := openQueue(t, options(s.Addr()))
 	ctx := context.Background()
-	if _, err := q.Put(ctx, []bachata.Item{message("bob", 0), message("bob", 1)}); err != nil {
+	if _, err := q.Put(ctx, []bachata.Item{message("bob", 0), message("bob", 1), message("carl", 0), message("dora", 0)}); err != nil {
 		t.Fatal(err)
 	}
 	s.Do("CONFIG", "SET", "maxmemory", "1mb")
+	for channel, most := range map[string]int{"carl": 1, "dora": 100} {
+		if envs, err := q.Fetch(ctx, channel, 0, bachata.Limit{Messages: most}); err != nil || len(envs) != 1 {
+			t.Errorf("Fetch of %d at the memory limit: %v, %v; what is stored must get out", most, envs, err)
+		}
+	}
 	_, err := q.Put(ctx, []bachata.Item{message("bob", 2)})
 	if !errors.Is(err, bachata.ErrUnavailable) || !strings.Contains(fmt.Sprint(err), "maxmemory") {
 		t.Errorf("Put at the memory limit: %v, want ErrUnavailable that names maxmemory", err)

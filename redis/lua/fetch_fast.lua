@@ -42,10 +42,10 @@ if fast then
   end
   local taken = old - i
   if fine and taken > 0 then
-    -- If that was all, the list becomes the wait list as it is.
-    if taken == 1 then
-      call('RPOPLPUSH', P, W)
-    elseif CLUSTER or h < n or taken ~= m + r + g or call('RENAMENX', P, W) == 0 then
+    -- At the memory limit RPOPLPUSH is refused; what begins by making room is not. If that was all, the list becomes the wait
+    -- list as it is.
+    local one = taken == 1 and type(redis.pcall('RPOPLPUSH', P, W)) == 'string'
+    if not one and (CLUSTER or h < n or taken ~= m + r + g or call('RENAMENX', P, W) == 0) then
       local moved = {}
       call('LLEN', W) -- if it is of another type, this ends the script before anything was taken off
       for j = 1, taken do moved[j] = chunk[old + 1 - j] end
