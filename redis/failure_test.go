@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -318,5 +319,41 @@ func TestServerAway(t *testing.T) {
 	}
 	if _, err := redis.Open(ctx, options("127.0.0.1:1")); err == nil {
 		t.Error("Open without a server succeeded")
+	}
+}
+
+// At the memory limit an inbox can be looked through for what has expired, though nothing has, and be read and emptied.
+func TestExpiryAtMemoryLimit(t *testing.T) {
+	t.Parallel()
+	for _, shared := range []bool{false, true} {
+		s := redistest.Start(t)
+		o := options(s.Addr())
+		o.Shared = shared
+		var ahead atomic.Int64 // of the clock
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		q := openQueue(t, o)
+		ctx := context.Background()
+		for id := range 2 { // the second is young when the first, confirmed since, would have expired
+			ahead.Store(int64(time.Duration(id) * 20 * 24 * time.Hour))
+			if _, err := q.Put(ctx, []bachata.Item{message("bob", id)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		first := want(t, q, "bob", "0", "1")[0]
+		pop := func(e bachata.Envelope) {
+			t.Helper()
+			if popped, err := q.PopDelivered(ctx, "bob", "bob", []bachata.Key{{Cursor: e.Cursor}}); err != nil || !popped[0].Found {
+				t.Errorf("pop %v, shared %v: %v, %v", e.ID, shared, popped, err)
+			}
+		}
+		pop(first)
+		if _, err := q.Put(ctx, []bachata.Item{message("carl", 0)}); err != nil {
+			t.Fatal(err)
+		}
+		ahead.Store(int64(31 * 24 * time.Hour))
+		s.Do("CONFIG", "SET", "maxmemory", "1mb")
+		pop(want(t, q, "bob", "1")[0])
+		want(t, q, "carl", "0") // of those that were not handed out before
+		want(t, q, "of-bob", "300 0", "300 1")
 	}
 }

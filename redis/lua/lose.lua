@@ -51,6 +51,9 @@ local function leave(e, k, seq, origin, m, why)
   end
 end
 
+-- At the memory limit the server refuses what adds something if a script begins with it. This adds nothing, and what follows
+-- is let pass.
+pcall_('LTRIM', P, 0, -1)
 local changes = {}
 for _, L in ipairs({W, P}) do
   local kept, walked, changed_, open = {}, 0, false, nil -- open: a gap that ends kept, and may take more

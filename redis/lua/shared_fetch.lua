@@ -18,6 +18,7 @@ local function add(e, origin, m, text, seq, size)
   return true
 end
 
+call('LTRIM', P, 0, -1) -- as in lose: what follows is not refused at the memory limit
 for _, w in ipairs(waiting(P, W, s)) do
   if w.seq > after then
     local ok = true

@@ -4,6 +4,7 @@ local P, W = KEYS[1], KEYS[2]
 local lp = #P
 local s = load(P)
 local lost, due, early = 0, nil, {}
+call('LTRIM', P, 0, -1) -- as in lose: what follows is not refused at the memory limit
 while true do -- what is too old and was not handed out is handed out to nobody
   local e = call('LINDEX', P, -1)
   if not e or not isKey(e, P, lp) then break end

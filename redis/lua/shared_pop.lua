@@ -5,6 +5,7 @@ local lp = #P
 local by = ARGV[2]
 local s = load(P)
 if not CHECK and s.due > 1 and now >= s.due then return {{}, {}, {}, 1} end
+call('LTRIM', W, 0, -1) -- as in lose: what follows is not refused at the memory limit
 local list = waiting(P, W, s)
 local bySeq, byElement = {}, {}
 for _, w in ipairs(list) do bySeq[w.seq] = w; byElement[w.e] = w end
