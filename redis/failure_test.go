@@ -357,3 +357,43 @@ func TestExpiryAtMemoryLimit(t *testing.T) {
 		want(t, q, "of-bob", "300 0", "300 1")
 	}
 }
+
+// Nothing is taken off an inbox if its receipt, or what is known of the message, can't be written.
+func TestReceiptInTheWay(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{":known", "of-bob::state"} {
+		for _, shared := range []bool{false, true} {
+			for count := 1; count <= 2; count++ {
+				s := redistest.Start(t)
+				o := options(s.Addr())
+				o.Shared = shared
+				q := openQueue(t, o)
+				ctx := context.Background()
+				if _, err := q.Put(ctx, messages("bob", 1+count)); err != nil {
+					t.Fatal(err)
+				}
+				envs, err := q.Fetch(ctx, "bob", 0, bachata.Limit{})
+				if err != nil || len(envs) != 1+count {
+					t.Fatal(envs, err)
+				}
+				if _, err := q.PopDelivered(ctx, "bob", "bob", []bachata.Key{{Cursor: envs[0].Cursor}}); err != nil {
+					t.Fatal(err)
+				}
+				keys := make([]bachata.Key, count)
+				for i := range keys {
+					keys[i].Cursor = envs[1+i].Cursor
+				}
+				s.Do("RENAME", key, "aside")
+				s.Do("RPUSH", key, "another type")
+				if popped, err := q.PopDelivered(ctx, "bob", "bob", keys); !errors.Is(err, bachata.ErrUnavailable) {
+					t.Errorf("pop %d with %s of another type, shared %v: %v, %v", count, key, shared, popped, err)
+				}
+				s.Do("RENAME", "aside", key)
+				popped, err := q.PopDelivered(ctx, "bob", "bob", keys)
+				if err != nil || !popped[0].Found || !popped[count-1].Found {
+					t.Errorf("pop %d after %s was of another type, shared %v: %v, %v", count, key, shared, popped, err)
+				}
+			}
+		}
+	}
+}

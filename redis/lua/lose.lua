@@ -112,6 +112,7 @@ for _, L in ipairs({W, P}) do
   if changed_ then changes[#changes + 1] = {L, kept, walked} end
 end
 
+ready()
 for _, c in ipairs(changes) do
   local L, kept, walked = c[1], c[2], c[3]
   call('LTRIM', L, 0, -walked - 1)

@@ -40,6 +40,8 @@ for _, p in ipairs(found) do
   if p.list == W and p.back and p.back < #tail then oldest = oldest + 1 end
 end
 
+ready()
+
 -- What are just the oldest elements of the wait list leave at once; others one by one, in a long list by a mark in
 -- their place, which readers pass over. It has the number, so that search finds its way.
 local cut = 0

@@ -26,12 +26,12 @@ local function take(P, S, raw, e, number, tail, report)
   local origin, meta = v[1], v[2]
   if not meta or sub(meta, 1, 7) ~= number or #meta < 24 or origin == '' or find(origin, '[%%:]') then return false end
   local flags, bytes, k = unp('>BI4c12', meta, 8)
-  if flags >= 16 or flags % 4 >= 2 then return false end
+  if flags >= 16 or flags % 4 >= 2 or flags % 8 >= 4 and #meta < 26 then return false end
   local O = LEAD .. origin
   local OS = O .. '::state'
   local oraw = O ~= P and pcall('GET', OS)
   if not oraw or #oraw ~= 42 then return false end
-  local record = call('HGET', KNOWN, k)
+  local record = pcall('HGET', KNOWN, k) -- an error would lose what was taken
   if not record or #record < 9 then return false end
   local on, oR, odue = unp('>I7', oraw), unp('>I4I6', oraw, 24)
   local accepted, f, p = unp('>I6BH', record)

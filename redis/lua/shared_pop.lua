@@ -70,6 +70,7 @@ for _, w in ipairs(found) do
     end
   end
 end
+ready()
 for _, w in ipairs(found) do
   if call('LREM', W, -1, w.e) == 0 then call('LREM', P, -1, w.e) end
   if w.k == 'g' then s.g = math.max(0, s.g - 1) end

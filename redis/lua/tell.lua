@@ -94,9 +94,21 @@ local function settle(k, silent, outcome, time, by)
   changed[k] = true
 end
 
+-- ready reads what tell needs. Scripts have it do so before they write: an error would end them, but undo nothing.
+local function ready()
+  local ks = {}
+  for i, t in ipairs(told) do
+    ks[i] = t.k
+    if CLUSTER then ks[i] = t.k .. t.P elseif not t.silent then load(physical(t.origin)) end
+  end
+  recall(ks)
+  return ks
+end
+
 -- tell carries out what told holds: receipts and records at once, or on a cluster into the list out.
 local function tell()
   if #told == 0 then return end
+  local ks = ready()
   if CLUSTER then
     local out = {}
     for i, t in ipairs(told) do
@@ -104,16 +116,11 @@ local function tell()
         #t.origin, t.origin, #t.by, t.by, #t.dest, t.dest, #t.P, t.P) .. t.id
     end
     call('RPUSH', OUT, unpack(out))
-    local marks = {}
-    for i, t in ipairs(told) do marks[i] = t.k .. t.P end
-    recall(marks)
-    for _, k in ipairs(marks) do settle(k, true) end
+    for _, k in ipairs(ks) do settle(k, true) end
     remember()
     return out
   end
-  local ks, origins, lists = {}, {}, {}
-  for i, t in ipairs(told) do ks[i] = t.k end
-  recall(ks)
+  local origins, lists = {}, {}
   for _, t in ipairs(told) do
     settle(t.k, t.silent, t.outcome, t.time, t.by)
     if not t.silent then
