@@ -119,7 +119,7 @@ func (r *reader) meta(e *bachata.Envelope, suffix, origin, channel string) {
 }
 
 // decode makes an envelope of an element, of which suffix is what follows on the key of the channel's list, and of what
-// stands at its key if it is that of a message. It reports false if it is neither.
+// stands at its key if it is that of a message. It reports false if it is neither, with the cursor if there seems to be one.
 func decode(channel, suffix, origin, meta, text string) (e bachata.Envelope, ok bool) {
 	if len(suffix) < 2 || suffix[0] != ':' {
 		return e, false
@@ -152,6 +152,7 @@ func decode(channel, suffix, origin, meta, text string) (e bachata.Envelope, ok 
 		e.Cursor = bachata.Cursor(r.number(7))
 		e.Gap = bachata.Gap{Dropped: int(r.number(4)), Expired: int(r.number(4)), Receipts: int(r.number(4))}
 	default:
+		e.Cursor = bachata.Cursor(r.number(7))
 		return e, false
 	}
 	return e, !r.bad

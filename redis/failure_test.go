@@ -188,6 +188,34 @@ func TestTrash(t *testing.T) {
 	want(t, q, "dora", "0")
 }
 
+// What looks like an entry and is none hides nothing, whatever the limit.
+func TestTrashWithNumber(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	q := openQueue(t, options(s.Addr()))
+	for _, most := range []int{1, 2} {
+		channel := fmt.Sprint("bob", most)
+		if _, err := q.Put(context.Background(), messages(channel, 2)); err != nil {
+			t.Fatal(err)
+		}
+		for _, kind := range "rgtz" {
+			s.Do("RPUSH", channel, channel+"::"+string(kind)+"\x00\x00\x00\x00\x00\x00"+string(kind)+"\xff\xff\xff\xff\xff")
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		var after bachata.Cursor
+		for id := range 3 {
+			envs, err := q.Fetch(ctx, channel, after, bachata.Limit{Messages: most})
+			if err != nil || len(envs) == 0 && id < 2 || len(envs) > 0 && envs[0].ID.Text != fmt.Sprint(id) {
+				t.Fatalf("Fetch %d of %d: %v, %v", id, most, envs, err)
+			}
+			if len(envs) > 0 {
+				after = envs[0].Cursor
+			}
+		}
+	}
+}
+
 // A key of another type where the wait list should be is an error, and costs no message.
 func TestWaitListInTheWay(t *testing.T) {
 	t.Parallel()

@@ -46,7 +46,8 @@ func (q *Queue) Fetch(ctx context.Context, channel string, after bachata.Cursor,
 		}
 		for i := 0; i < len(reply); i += 4 {
 			e, ok := decode(channel, strings.TrimPrefix(text(reply[i]), list), text(reply[i+1]), text(reply[i+2]), text(reply[i+3]))
-			if !ok {
+			if !ok { // trash that looks like an entry, if only from afar
+				after = max(after, e.Cursor)
 				continue
 			}
 			if q.options.Shared && e.Kind == bachata.KindMessage && e.ID.IsZero() {
@@ -76,7 +77,7 @@ func (q *Queue) handOut(ctx context.Context, list string, after bachata.Cursor, 
 			return 0, nil, err
 		}
 		if one, err := m.ToArray(); err == nil && len(one) == 4 {
-			return 0, []rueidis.RedisMessage{one[3], one[1], one[2], one[0]}, nil
+			return 1, []rueidis.RedisMessage{one[3], one[1], one[2], one[0]}, nil
 		} else if err == nil {
 			return 0, nil, nil
 		}
