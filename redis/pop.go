@@ -23,7 +23,7 @@ func (q *Queue) PopDelivered(ctx context.Context, channel, by string, keys []bac
 	if q.limits.Simple {
 		return popped, nil
 	}
-	list := q.keys.list(channel)
+	list, history := q.keys.list(channel), q.history()
 	for done := 0; done < len(keys); {
 		part := keys[done:min(done+popKeys, len(keys))]
 		m, err := q.pop(ctx, list, q.popArgs(channel, by, part))
@@ -63,7 +63,7 @@ func (q *Queue) PopDelivered(ctx context.Context, channel, by string, keys []bac
 		q.carry(ctx, list, reply[2])
 		done += len(part)
 	}
-	if err := q.settleLevel(ctx); err != nil {
+	if err := q.settleLevel(ctx, history); err != nil {
 		return nil, err
 	}
 	return popped, nil

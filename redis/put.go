@@ -32,6 +32,7 @@ func (q *Queue) Put(ctx context.Context, items []bachata.Item) ([]bachata.PutRes
 	if q.closed.Load() {
 		return nil, bachata.ErrQueueClosed
 	}
+	history := q.history()
 	for done := 0; done < len(items); {
 		end := portion(items, done)
 		err := q.putSome(ctx, items[done:end], results[done:end])
@@ -43,7 +44,7 @@ func (q *Queue) Put(ctx context.Context, items []bachata.Item) ([]bachata.PutRes
 		}
 		done = end
 	}
-	if err := q.settleLevel(ctx); err != nil {
+	if err := q.settleLevel(ctx, history); err != nil {
 		return nil, err
 	}
 	unavailableAfter(items, results)

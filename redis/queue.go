@@ -68,6 +68,7 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 		q.cancel()
 		return nil, err
 	}
+	q.noteHistory()
 	q.watch = newWatcher(q)
 	q.start(q.watch.run)
 	q.start(q.maintain)

@@ -40,6 +40,7 @@ func (q *Queue) maintain() {
 		if time.Since(level) >= time.Minute {
 			level = time.Now()
 			_ = q.readLevel(q.ctx) // while it is away, what it said last stands
+			q.noteHistory()
 		}
 	}
 }

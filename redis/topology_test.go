@@ -73,6 +73,52 @@ func TestWait(t *testing.T) {
 	want(t, q, "bob", "0", "1")
 }
 
+// What was put to a primary that failed before its WAIT is not accepted by that of the next one, whose replicas have all that
+// it has.
+func TestWaitAfterFailover(t *testing.T) {
+	t.Parallel()
+	primary := redistest.Start(t)
+	next := redistest.StartReplica(t, primary)
+	p := redistest.NewProxy(t, primary.Addr())
+	o := options(p.Addr())
+	o.Wait, o.WaitTimeout = 1, 30*time.Second
+	q := openQueue(t, o)
+	put := func(id int) error {
+		_, err := q.Put(context.Background(), []bachata.Item{message("bob", id)})
+		return err
+	}
+	redistest.Eventually(t, "accept what the replica has", func() error { return put(0) })
+	next.Do("REPLICAOF", "NO", "ONE") // cut off, and then promoted
+	redistest.StartReplica(t, next)
+	redistest.Eventually(t, "replicate from the next primary", func() error {
+		if n := next.Do("WAIT", "1", "100"); n != "1" {
+			return fmt.Errorf("%s replicas", n)
+		}
+		return nil
+	})
+	var puts [2]chan error // the first is in WAIT, the second waits for the next one
+	for i := range puts {
+		puts[i] = make(chan error, 1)
+		go func() { puts[i] <- put(1 + i) }()
+		redistest.Eventually(t, "put", func() error {
+			if primary.Do("EXISTS", fmt.Sprint("bob:", 1+i)) != "1" {
+				return errors.New("not there")
+			}
+			return nil
+		})
+	}
+	pause(50 * time.Millisecond) // in which the second has its answer
+	p.Lead(next.Addr())
+	p.Cut()
+	for i, put := range puts {
+		if err := <-put; !errors.Is(err, bachata.ErrUnavailable) {
+			t.Errorf("put %d, which the next primary does not have: %v, want ErrUnavailable", 1+i, err)
+		}
+	}
+	redistest.Eventually(t, "accept it again", func() error { return errors.Join(put(1), put(2)) })
+	want(t, q, "bob", "0", "1", "2")
+}
+
 // Replicas that keep no append-only file are counted where the server can't tell, and else named as the reason.
 func TestWaitForFiles(t *testing.T) {
 	t.Parallel()

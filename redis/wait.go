@@ -3,7 +3,10 @@ package redis
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,19 +19,41 @@ import (
 // so it has connections of its own; all who come while one WAIT is under way share the next.
 type replicas struct {
 	mu      sync.Mutex
-	waiting []chan error
+	waiting []waiting
 	running bool
+	history string // of the primaries, as they told it last
 }
 
-// settleLevel waits until what was put before is as safe as Options.Wait asks for.
-func (q *Queue) settleLevel(ctx context.Context) error {
+// waiting is one who waits for a WAIT.
+type waiting struct {
+	history string
+	done    chan error
+}
+
+// errHistory says that a server took over, or began anew, since something was put, which it may never have had: its
+// replicas then have all that it has, and not that.
+var errHistory = fmt.Errorf("redis: wait: another server has taken over, or it has restarted: %w", bachata.ErrUnavailable)
+
+// history names what the primaries have, up to now. It changes when one takes over, or restarts.
+func (q *Queue) history() string {
+	if q.options.Wait == 0 {
+		return ""
+	}
+	r := &q.replicas
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.history
+}
+
+// settleLevel waits until what was put since history was asked is as safe as Options.Wait asks for.
+func (q *Queue) settleLevel(ctx context.Context, history string) error {
 	if q.options.Wait == 0 {
 		return nil
 	}
 	done := make(chan error, 1)
 	r := &q.replicas
 	r.mu.Lock()
-	r.waiting = append(r.waiting, done)
+	r.waiting = append(r.waiting, waiting{history, done})
 	start := !r.running
 	r.running = true
 	r.mu.Unlock()
@@ -56,20 +81,33 @@ func (q *Queue) waitForReplicas() {
 			return
 		}
 		r.mu.Unlock()
-		err := q.replicated()
-		for _, done := range group {
-			done <- err
+		history, err := q.replicated()
+		if history != "" {
+			r.mu.Lock()
+			r.history = history
+			r.mu.Unlock()
+		}
+		for _, w := range group {
+			if err == nil && w.history != history {
+				w.done <- errHistory
+			} else {
+				w.done <- err
+			}
 		}
 	}
 }
 
-// replicated waits until all that was written before has got to the replicas of every primary.
-func (q *Queue) replicated() error {
+// replicated waits until all that was written before has got to the replicas of every primary. It returns their history,
+// empty if one did not tell.
+func (q *Queue) replicated() (history string, err error) { return q.everyPrimary(q.replicatedFrom) }
+
+// everyPrimary asks each of the primaries, of which the key tick has, and puts together what they told of their history.
+func (q *Queue) everyPrimary(ask func(_ context.Context, _ rueidis.Client, tick string) (string, error)) (history string, err error) {
 	ctx, cancel := context.WithTimeout(q.ctx, q.options.Timeout+q.options.WaitTimeout)
 	defer cancel()
 	where, err := q.locate(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	ticks := map[string]string{only: q.keys.lead(0) + ":tick"}
 	if q.keys.cluster {
@@ -80,26 +118,72 @@ func (q *Queue) replicated() error {
 	}
 	var failed firstError
 	var wg sync.WaitGroup
-	for address, tick := range ticks {
-		wg.Go(func() { failed.note(q.replicatedFrom(ctx, where.nodes[address], tick)) })
+	addresses := slices.Sorted(maps.Keys(ticks))
+	ids := make([]string, len(addresses))
+	for i, address := range addresses {
+		wg.Go(func() {
+			var err error
+			ids[i], err = ask(ctx, where.nodes[address], ticks[address])
+			failed.note(err)
+		})
 	}
 	wg.Wait()
-	return failed.err
+	if slices.Contains(ids, "") {
+		return "", failed.err
+	}
+	return strings.Join(ids, " "), failed.err
 }
 
-// replicatedFrom waits for the replicas of one primary. A server counts from the last write of the connection that asks,
-// so that makes one.
-func (q *Queue) replicatedFrom(ctx context.Context, node rueidis.Client, tick string) error {
+// noteHistory asks for the history, so that the first who put after it has changed are not refused for that.
+func (q *Queue) noteHistory() {
+	if q.options.Wait == 0 {
+		return
+	}
+	if history, err := q.everyPrimary(q.historyOf); err == nil {
+		q.replicas.mu.Lock()
+		q.replicas.history = history
+		q.replicas.mu.Unlock()
+	}
+}
+
+// historyOf asks one primary for the id of its replication.
+func (q *Queue) historyOf(ctx context.Context, node rueidis.Client, _ string) (string, error) {
+	return readHistory(node.Do(ctx, node.B().Info().Section("replication").Build()))
+}
+
+// readHistory finds the id in what INFO returned.
+func readHistory(info rueidis.RedisResult) (string, error) {
+	text, err := info.ToString()
+	if err != nil {
+		return "", err
+	}
+	_, id, found := strings.Cut(text, "\nmaster_replid:")
+	if !found {
+		return "", errReply
+	}
+	id, _, _ = strings.Cut(id, "\r")
+	return id, nil
+}
+
+// replicatedFrom waits for the replicas of one primary, and returns its history if it told that. A server counts from the
+// last write of the connection that asks, so that makes one.
+func (q *Queue) replicatedFrom(ctx context.Context, node rueidis.Client, tick string) (history string, err error) {
 	wait := q.waitReplicas
 	if q.level.Load().waitAOF() {
 		wait = q.waitDisks
 	}
-	return node.Dedicated(func(c rueidis.DedicatedClient) error {
-		if err := c.Do(ctx, c.B().Set().Key(tick).Value("1").Px(time.Minute).Build()).Error(); err != nil {
+	err = node.Dedicated(func(c rueidis.DedicatedClient) error {
+		replies := c.DoMulti(ctx, c.B().Info().Section("replication").Build(), c.B().Set().Key(tick).Value("1").Px(time.Minute).Build())
+		var err error
+		if history, err = readHistory(replies[0]); err == nil {
+			err = replies[1].Error()
+		}
+		if err != nil {
 			return q.failed(ctx, "wait", err)
 		}
 		return wait(ctx, c)
 	})
+	return history, err
 }
 
 // waitReplicas waits until the replicas have it.

@@ -10,11 +10,11 @@ import (
 
 // Proxy is a TCP proxy between a client and a server, which can fail in the ways of a network.
 type Proxy struct {
-	target   string
 	listener net.Listener
 
 	mu     sync.Mutex
 	cond   *sync.Cond
+	target string
 	frozen bool // what is sent stays in the proxy, connections stay open
 	broken bool // connections are closed, and new ones at once
 	delay  time.Duration
@@ -48,6 +48,9 @@ func (p *Proxy) Break() { p.set(func() { p.broken = true; p.cut() }) }
 
 // Cut closes all connections once.
 func (p *Proxy) Cut() { p.set(p.cut) }
+
+// Lead has new connections lead to target.
+func (p *Proxy) Lead(target string) { p.set(func() { p.target = target }) }
 
 // Delay holds up everything that is passed on.
 func (p *Proxy) Delay(d time.Duration) { p.set(func() { p.delay = d }) }
@@ -109,7 +112,10 @@ func (p *Proxy) drop(c net.Conn) {
 
 func (p *Proxy) serve(c net.Conn) {
 	defer p.drop(c)
-	s, err := net.Dial("tcp", p.target)
+	p.mu.Lock()
+	target := p.target
+	p.mu.Unlock()
+	s, err := net.Dial("tcp", target)
 	if err != nil {
 		return
 	}
