@@ -23,7 +23,7 @@ type Barrier interface {
 
 // Buffered is a Socket that says how many bytes it keeps for a client that has not read them yet. What may be dropped is,
 // and what a simple queue holds is left there, while that is much. Optional; it may be called at any time, from any
-// goroutine.
+// goroutine, and while a queue is in the middle of a call: it must not block, nor call the center or the queue.
 type Buffered interface {
 	Buffered() int
 }

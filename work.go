@@ -10,6 +10,7 @@ import (
 type work struct {
 	_     [64]byte
 	state atomic.Int64 // how many there are, and workClosed
+	_     [64]byte
 	ended sync.Once
 	done  chan struct{} // closed when it is closed and none is left
 }

@@ -70,10 +70,6 @@ func (g *gather) run(ctx context.Context, keys, args []string) (rueidis.RedisMes
 // ended notes that a call has ended. Who waits has its place.
 func (g *gather) ended() {
 	if group := g.next(); len(group) > 0 {
-		if g.q.closed.Load() {
-			g.work(group)
-			return
-		}
 		g.q.start(func() { g.work(group) })
 	}
 }

@@ -35,10 +35,11 @@ type Queue struct {
 
 	stopAt func(hookPoint) bool // set by tests
 
-	ctx     context.Context // ends with Close
-	cancel  context.CancelFunc
-	running sync.WaitGroup
-	closed  atomic.Bool
+	ctx      context.Context // ends with Close
+	cancel   context.CancelFunc
+	starting sync.Mutex // held while a job is started, and while closed becomes true
+	running  sync.WaitGroup
+	closed   atomic.Bool
 }
 
 var _ bachata.Queue = (*Queue)(nil)
@@ -121,12 +122,29 @@ func (q *Queue) connect(ctx context.Context) error {
 	return nil
 }
 
-// start runs job in a goroutine that Close waits for.
-func (q *Queue) start(job func()) { q.running.Go(job) }
+// start runs job in a goroutine that Close waits for. Once the queue is closed, when jobs end at once, it runs it itself.
+func (q *Queue) start(job func()) {
+	if !q.startCounted(job) {
+		job()
+	}
+}
+
+func (q *Queue) startCounted(job func()) bool {
+	q.starting.Lock()
+	defer q.starting.Unlock()
+	if q.closed.Load() {
+		return false
+	}
+	q.running.Go(job)
+	return true
+}
 
 // Close ends the connections. Calls that it meets return bachata.ErrQueueClosed. It may be called twice.
 func (q *Queue) Close() error {
-	if q.closed.Swap(true) {
+	q.starting.Lock()
+	before := q.closed.Swap(true)
+	q.starting.Unlock()
+	if before {
 		q.running.Wait()
 		return nil
 	}
