@@ -193,7 +193,7 @@ func (q *Queue) waitReplicas(ctx context.Context, c rueidis.DedicatedClient) err
 	case err != nil:
 		return q.failed(ctx, "wait", err)
 	case got < int64(q.options.Wait):
-		return q.tooFew("have it", got)
+		return q.tooFew(got)
 	}
 	return nil
 }
@@ -215,12 +215,13 @@ func (q *Queue) waitDisks(ctx context.Context, c rueidis.DedicatedClient) error 
 	// A replica without an append-only file is never counted, however fast it is. Who runs it has to be told which it is.
 	have, err := c.Do(ctx, c.B().Wait().Numreplicas(int64(q.options.Wait)).Timeout(1).Build()).AsInt64()
 	if err != nil || have < int64(q.options.Wait) {
-		return q.tooFew("have it", have)
+		return q.tooFew(have)
 	}
-	return q.tooFew("have written it to disk, though they have it: set appendonly yes on them too, and appendfsync always or a longer wait_timeout", synced[1])
+	return fmt.Errorf("redis: wait: after %v %d of %d replicas have written it to disk, though they have it: set appendonly yes on them too, "+
+		"and appendfsync always or a longer wait_timeout: %w", q.options.WaitTimeout, synced[1], q.options.Wait, bachata.ErrUnavailable)
 }
 
 // tooFew says that a put was not replicated in time.
-func (q *Queue) tooFew(what string, got int64) error {
-	return fmt.Errorf("redis: wait: after %v %d of %d replicas %s: %w", q.options.WaitTimeout, got, q.options.Wait, what, bachata.ErrUnavailable)
+func (q *Queue) tooFew(got int64) error {
+	return fmt.Errorf("redis: wait: after %v %d of %d replicas have it: %w", q.options.WaitTimeout, got, q.options.Wait, bachata.ErrUnavailable)
 }

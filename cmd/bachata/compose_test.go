@@ -157,7 +157,7 @@ func TestErrorsOfRedisPage(t *testing.T) {
 				continue // the server's own
 			}
 			// What stands for a number, or a name, is not in the source.
-			text = strings.NewReplacer("wait: 0 of 1", "%d of %d", "after 2s", "after %v", "7.0", "%d.%d").Replace(text)
+			text = strings.NewReplacer("after 2s 0 of 1", "after %v %d of %d", "after 2s", "after %v", "7.0", "%d.%d").Replace(text)
 			if !strings.Contains(source.String(), text) {
 				t.Errorf("docs/redis.md explains the error %q, which nothing says", m[1])
 			}
