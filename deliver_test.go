@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -188,14 +187,7 @@ func TestWakeUpsDuringAWrite(t *testing.T) {
 	t.Parallel()
 	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
 		anna, bob := connect(t, c, "anna"), connect(t, c, "bob")
-		gate, entered := make(chan struct{}), make(chan struct{})
-		var once sync.Once
-		bob.onWrite = func() {
-			once.Do(func() {
-				close(entered)
-				<-gate
-			})
-		}
+		gate, entered := bob.holdUp()
 		message := func(id string) []byte { return []byte(strings.Replace(hi, `"1"`, `"`+id+`"`, 1)) }
 		received := make(chan struct{})
 		go func() {
@@ -218,14 +210,7 @@ func TestWakeUpIsLostDuringAWrite(t *testing.T) {
 	t.Parallel()
 	bubble(t, nil, func(t *testing.T, c *bachata.Center, q *faultyQueue) {
 		anna, bob, carl := connect(t, c, "anna"), connect(t, c, "bob"), connect(t, c, "carl")
-		gate, entered := make(chan struct{}), make(chan struct{})
-		var once sync.Once
-		bob.onWrite = func() {
-			once.Do(func() {
-				close(entered)
-				<-gate
-			})
-		}
+		gate, entered := bob.holdUp()
 		message := func(id string) string { return strings.Replace(hi, `"1"`, `"`+id+`"`, 1) }
 		received := make(chan struct{})
 		go func() {

@@ -101,6 +101,19 @@ func attach(t *testing.T, c *bachata.Center, id bachata.Identity) *peer {
 	return p
 }
 
+// holdUp has the next write to p say so on entered, and wait until gate is closed.
+func (p *peer) holdUp() (gate, entered chan struct{}) {
+	gate, entered = make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	p.onWrite = func() {
+		once.Do(func() {
+			close(entered)
+			<-gate
+		})
+	}
+	return gate, entered
+}
+
 // send hands texts to the session as one read, and waits until all that follows from it is done.
 func (p *peer) send(texts ...string) {
 	p.t.Helper()

@@ -40,6 +40,14 @@ func TestSentinelFailover(t *testing.T) {
 	l.finish()
 }
 
+// putter returns a function that puts a message for bob.
+func putter(q *redis.Queue) func(id int) error {
+	return func(id int) error {
+		_, err := q.Put(context.Background(), []bachata.Item{message("bob", id)})
+		return err
+	}
+}
+
 func TestWait(t *testing.T) {
 	t.Parallel()
 	primary := redistest.Start(t)
@@ -48,10 +56,7 @@ func TestWait(t *testing.T) {
 	o.Wait, o.WaitTimeout = 1, 300*time.Millisecond
 	q := openQueue(t, o)
 	ctx := context.Background()
-	put := func(id int) error {
-		_, err := q.Put(ctx, []bachata.Item{message("bob", id)})
-		return err
-	}
+	put := putter(q)
 	redistest.Eventually(t, "accept what the replica has", func() error { return put(0) })
 	if !strings.HasSuffix(q.Info().Level, "; accepted when 1 of 1 replica has it too") {
 		t.Errorf("Info().Level = %q, want it to name the replica that has it", q.Info().Level)
@@ -83,10 +88,7 @@ func TestWaitAfterFailover(t *testing.T) {
 	o := options(p.Addr())
 	o.Wait, o.WaitTimeout = 1, 30*time.Second
 	q := openQueue(t, o)
-	put := func(id int) error {
-		_, err := q.Put(context.Background(), []bachata.Item{message("bob", id)})
-		return err
-	}
+	put := putter(q)
 	redistest.Eventually(t, "accept what the replica has", func() error { return put(0) })
 	next.Do("REPLICAOF", "NO", "ONE") // cut off, and then promoted
 	redistest.StartReplica(t, next)
@@ -127,10 +129,7 @@ func TestWaitForFiles(t *testing.T) {
 	o := options(primary.Addr())
 	o.Wait, o.WaitTimeout = 1, 300*time.Millisecond
 	q := openQueue(t, o)
-	put := func(id int) error {
-		_, err := q.Put(context.Background(), []bachata.Item{message("bob", id)})
-		return err
-	}
+	put := putter(q)
 	_, unknown := primary.Try("WAITAOF", "0", "0", "1")
 	if unknown == nil {
 		redistest.Eventually(t, "name the replica without a file", func() error {
