@@ -106,7 +106,7 @@ type Center struct {
 
 	immediate bool // the queue never waits
 
-	intakes, deliveries sync.Pool
+	intakes, deliveries, hintRooms sync.Pool
 
 	registry  registry
 	closing   atomic.Bool // no new sockets
@@ -137,6 +137,7 @@ func NewCenter(q Queue, o *Options) *Center {
 	c.registry.seed = c.seed
 	c.intakes.New = c.newIntake
 	c.deliveries.New = func() any { return new(delivery) }
+	c.hintRooms.New = func() any { return new(envelopes) }
 	c.work.done = make(chan struct{})
 	if all, ok := q.(AllWatcher); ok {
 		if stop, err := all.WatchAll(c.watcher); err == nil {

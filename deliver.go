@@ -20,17 +20,63 @@ func (s *Session) wake(w Wake) {
 		s.behind = true
 	case len(s.hints) == 0:
 		s.engage()
-		s.hints, s.hinted, s.hintBytes = w.Envelopes[:n:n], w.Prev, size // appending copies: they are everybody's
-		s.ahead = w.Envelopes[n-1].Cursor
+		s.hinted, s.hintBytes = w.Prev, size
+		s.addHints(w.Envelopes)
 	case len(s.hints)+n > fetchLimit.Messages || s.hintBytes+size > fetchLimit.Bytes:
 		s.behind = true
 	default:
-		s.hints = append(s.hints, w.Envelopes...)
 		s.hintBytes += size
-		s.ahead = w.Envelopes[n-1].Cursor
+		s.addHints(w.Envelopes)
 	}
 	s.mu.Unlock()
 	s.pump.wake(w.Cause, s.center, s)
+}
+
+// envelopes is room for some.
+type envelopes struct{ list []Envelope }
+
+// addHints keeps a copy of what a wake-up brought. s.mu is held.
+func (s *Session) addHints(list []Envelope) {
+	s.ahead = list[len(list)-1].Cursor
+	if len(s.hints) == 0 && len(list) == 1 {
+		s.hint[0] = list[0]
+		s.hints = s.hint[:]
+		return
+	}
+	if s.hintRoom == nil {
+		s.hintRoom = s.center.hintRooms.Get().(*envelopes)
+		s.hintRoom.list = append(s.hintRoom.list, s.hints...)
+		s.hint = [1]Envelope{}
+	}
+	s.hintRoom.list = append(s.hintRoom.list, list...)
+	s.hints = s.hintRoom.list
+}
+
+// takeHints returns what wake-ups brought, until d.freeHints, and leaves none. s.mu is held.
+func (s *Session) takeHints(d *delivery) (hints []Envelope) {
+	switch {
+	case len(s.hints) == 0:
+		return nil
+	case s.hintRoom == nil:
+		d.hint = s.hint
+		hints = d.hint[:]
+		s.hint = [1]Envelope{}
+	default:
+		hints, d.hintRoom = s.hints, s.hintRoom
+		s.hintRoom = nil
+	}
+	s.hints = nil
+	return hints
+}
+
+func (d *delivery) freeHints(c *Center) {
+	d.hint = [1]Envelope{}
+	if room := d.hintRoom; room != nil {
+		d.hintRoom = nil
+		clear(room.list)
+		room.list = room.list[:0]
+		c.hintRooms.Put(room) // no larger than fetchLimit.Messages
+	}
 }
 
 // sweep reads the inbox whether there was a wake-up or not, and looks what other nodes have confirmed.
@@ -96,10 +142,11 @@ func (s *Session) writeHint(d *delivery) bool {
 	s.window.add(written{
 		cursor: e.Cursor, size: int32(len(e.Payload)), id: c.hash(e.ID.Text), from: c.hash(e.From), dest: c.hash(e.Dest),
 	})
-	s.hints = nil
+	payload := e.Payload
 	s.cursor, s.ahead = e.Cursor, e.Cursor
+	s.hints, s.hint = nil, [1]Envelope{}
 	s.mu.Unlock()
-	s.writeMessage(e.Payload, d)
+	s.writeMessage(payload, d)
 	return true
 }
 
@@ -108,11 +155,10 @@ func (s *Session) deliver(d *delivery) bool {
 	c := s.center
 	s.mu.Lock()
 	room, after := s.window.room(c.options.Window), s.cursor
-	hints := s.hints
+	hints := s.takeHints(d)
+	defer d.freeHints(c)
 	behind := s.behind || len(hints) > 0 && s.hinted != after
-	if s.behind = false; len(hints) > 0 {
-		s.hints = nil
-	}
+	s.behind = false
 	if s.closed || c.draining.Load() || len(hints) == 0 && !behind {
 		s.mu.Unlock()
 		return false

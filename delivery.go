@@ -5,6 +5,8 @@ type delivery struct {
 	frames, text []byte
 	notice       Transport
 	ids          [1]ID
+	hint         [1]Envelope // those that are being written, as in traffic
+	hintRoom     *envelopes
 	last         []byte // the message that was written last
 	frame        *held  // last, once it was written twice
 }

@@ -222,7 +222,8 @@ type Popped struct {
 
 // Wake tells a watcher that its channel may hold something new. It may be empty; with Envelopes, the first of them
 // follows directly on Prev and each on the one before it, so that a reader whose own cursor equals Prev can spare
-// itself the Fetch. They are shared by all who are woken: nobody changes them.
+// itself the Fetch. The list is shared by all who are woken, nobody changes it, and it is the queue's again when they have
+// returned: who keeps an Envelope copies it. What it says, the Payload too, is never changed.
 type Wake struct {
 	Prev      Cursor
 	Envelopes []Envelope

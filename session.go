@@ -44,14 +44,16 @@ type terms struct {
 // while shares calm, so that an idle socket costs less.
 type traffic struct {
 	window    window
-	hints     []Envelope // what wake-ups brought, to spare a Fetch
-	hinted    Cursor     // after which it follows
-	hintBytes int        // of its payloads
-	done      recent     // ids that this socket has confirmed
-	used      bool       // since the last sweep
-	stalled   bool       // the pump stopped at a full window
-	told      bool       // the client was told of it
-	recheck   bool       // look what other nodes have confirmed
+	hints     []Envelope // what wake-ups brought, to spare a Fetch: in hint if that is one, else in hintRoom
+	hint      [1]Envelope
+	hintRoom  *envelopes
+	hinted    Cursor // after which they follow
+	hintBytes int    // of their payloads
+	done      recent // ids that this socket has confirmed
+	used      bool   // since the last sweep
+	stalled   bool   // the pump stopped at a full window
+	told      bool   // the client was told of it
+	recheck   bool   // look what other nodes have confirmed
 	pingDue   bool
 	full      *time.Timer // runs while the window is full
 

@@ -134,7 +134,10 @@ func TestWakeUpBringsReceipts(t *testing.T) {
 	q := memory.New(nil)
 	defer q.Close()
 	var wakes []bachata.Wake
-	stop, err := q.Watch("anna", func(w bachata.Wake) { wakes = append(wakes, w) })
+	stop, err := q.Watch("anna", func(w bachata.Wake) {
+		w.Envelopes = slices.Clone(w.Envelopes)
+		wakes = append(wakes, w)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -104,14 +104,14 @@ func (r *reader) Wake(w bachata.Wake) {
 		r.behind = true
 		return
 	}
-	r.hints = w.Envelopes
+	r.hints = append(r.hints, w.Envelopes...)
 }
 
 // read returns what is new to r.
 func (p *pairs) read(r *reader, n int) error {
 	_, all := p.x.q.(bachata.AllWatcher)
 	envs := r.hints
-	if r.hints = nil; r.behind {
+	if r.hints = r.hints[:0]; r.behind {
 		var err error
 		if envs, err = p.x.q.Fetch(p.x.ctx, r.channel, r.cursor, bachata.Limit{Messages: 256, Bytes: 1 << 20}); err != nil {
 			return err

@@ -12,7 +12,10 @@ import (
 // watch watches a channel until the test ends.
 func (x *fixture) watch(channel string, wake func(bachata.Wake)) (stop func()) {
 	x.Helper()
-	stop, err := x.q.Watch(channel, wake)
+	stop, err := x.q.Watch(channel, func(w bachata.Wake) {
+		w.Envelopes = slices.Clone(w.Envelopes) // which are the queue's again when this returns
+		wake(w)
+	})
 	x.mustHold(err, "Watch")
 	return stop
 }

@@ -49,8 +49,8 @@ func (b *batch[R]) Put(ctx context.Context, items []bachata.Item) ([]bachata.Put
 		}
 	}
 	ticket, woken := e.leaveLater()
-	b.news.woken = join(b.news.woken, woken)
-	if wait || len(woken) > 0 { // what has expired wakes too
+	b.news.woken = e.rooms.join(b.news.woken, woken)
+	if wait || woken != nil { // what has expired wakes too
 		b.ticket = ticket
 	}
 	if failed != nil && len(messages) == 0 {

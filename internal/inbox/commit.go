@@ -34,7 +34,7 @@ func (e *Engine[R]) write(ops []Op, now int64, urgent bool) error {
 			e.book.SetBarrier(op.Channel, p.Ticket)
 		}
 	}
-	e.woken = woken(e.woken, ops)
+	e.wakesFor(ops)
 	return nil
 }
 

@@ -30,7 +30,7 @@ func (b *batch[R]) PopDelivered(ctx context.Context, channel, by string, keys []
 		var p pop
 		if p, failed = b.e.popKeys(ctx, channel, by, keys[done:done+n], popped[done:done+n]); p.ticket != 0 {
 			took, b.ticket = true, p.ticket
-			b.news.woken = join(b.news.woken, p.woken)
+			b.news.woken = b.e.rooms.join(b.news.woken, p.woken)
 		}
 		if done += n; done == len(keys) {
 			break
@@ -58,7 +58,7 @@ func popPart(keys []bachata.Key) int {
 // pop says what is to be waited for when something was taken, and who is to be woken then.
 type pop struct {
 	ticket uint64
-	woken  []wakeup
+	woken  *wakeups
 }
 
 // popKeys takes one part of the keys.
@@ -159,7 +159,7 @@ func (e *Engine[R]) CheckDelivered(ctx context.Context, channel string, key bach
 		seq, last, failed = e.locate(ctx, channel, key, true)
 		waits, ticket = seq != 0, max(ticket, last)
 	}
-	if waits && len(woken) == 0 {
+	if waits && woken == nil {
 		return false, e.backend.Err()
 	}
 	// "Gone" must not be said of what a crash would bring back.

@@ -60,7 +60,7 @@ type Engine[R comparable] struct {
 	mu      sync.Mutex
 	book    *Book[R]
 	ops     Ops
-	woken   []wakeup // since the lock was taken
+	woken   *wakeups // since the lock was taken
 	last    uint64   // ticket of the last commit
 	pending []mark   // commits that are not known to be safe yet, oldest first
 	visible uint64   // entries up to this number are safe
@@ -69,6 +69,7 @@ type Engine[R comparable] struct {
 	written bool // something, that the backend was not told to flush
 
 	puts  sync.Pool // of *puts
+	rooms wakeRooms
 	finds sync.Pool // of *[]Found[R]
 
 	stop chan struct{}
@@ -211,7 +212,7 @@ func (e *Engine[R]) ready(ctx context.Context, n int) error {
 		e.unlock()
 		err := e.backend.Room(ctx, n)
 		e.mu.Lock()
-		e.woken = append(mine, e.woken...)
+		e.woken = e.rooms.join(mine, e.woken)
 		if err != nil {
 			return err
 		}
@@ -234,7 +235,7 @@ func (e *Engine[R]) WithRoom(ctx context.Context, n int, do func(b *Book[R])) er
 }
 
 // leave gives the lock back and returns what must be woken once the ticket is safe.
-func (e *Engine[R]) leave() (ticket uint64, woken []wakeup) {
+func (e *Engine[R]) leave() (ticket uint64, woken *wakeups) {
 	ticket, woken = e.last, e.woken
 	e.woken = nil
 	e.unlock()
@@ -242,7 +243,7 @@ func (e *Engine[R]) leave() (ticket uint64, woken []wakeup) {
 }
 
 // leaveLater is leave for who will wait for the ticket.
-func (e *Engine[R]) leaveLater() (ticket uint64, woken []wakeup) {
+func (e *Engine[R]) leaveLater() (ticket uint64, woken *wakeups) {
 	ticket, woken = e.last, e.woken
 	e.woken = nil
 	e.unlockLater()
@@ -252,7 +253,7 @@ func (e *Engine[R]) leaveLater() (ticket uint64, woken []wakeup) {
 // news is what watchers are told once it is safe.
 type news struct {
 	messages []*Message
-	woken    []wakeup
+	woken    *wakeups
 }
 
 // settle waits for ticket and tells n afterwards, also if ctx ends before.

@@ -156,21 +156,19 @@ func (e *Engine[R]) wakeStored(cause context.Context, messages []*Message) {
 	if !e.watchers.Any() {
 		return
 	}
-	var room []bachata.Envelope
+	w := e.rooms.get()
 	for len(messages) > 0 {
 		n := run(messages)
+		clear(w.room)
+		w.room = w.room[:0]
 		for i := range messages[0].Targets {
 			t := &messages[0].Targets[i]
 			if t.Full {
 				continue
 			}
 			e.watchers.Wake(t.Channel, func() bachata.Wake {
-				if len(room)+n > cap(room) {
-					room = make([]bachata.Envelope, 0, max(n, min(len(messages[0].Targets)-i, 256)))
-				}
-				first := len(room)
-				for _, m := range messages[:n] {
-					room = append(room, bachata.Envelope{
+				for _, m := range messages[len(w.room):n] { // those that are not there yet: a message to many is the same for all
+					w.room = append(w.room, bachata.Envelope{
 						Cursor:  bachata.Cursor(m.Targets[i].Seq),
 						ID:      m.ID,
 						From:    m.From,
@@ -178,11 +176,13 @@ func (e *Engine[R]) wakeStored(cause context.Context, messages []*Message) {
 						Payload: m.Payload,
 					})
 				}
-				return bachata.Wake{Cause: cause, Prev: bachata.Cursor(t.Prev), Envelopes: room[first:len(room):len(room)]}
+				w.room[0].Cursor = bachata.Cursor(t.Seq)
+				return bachata.Wake{Cause: cause, Prev: bachata.Cursor(t.Prev), Envelopes: w.room[:n:n]}
 			})
 		}
 		messages = messages[n:]
 	}
+	e.rooms.put(w)
 }
 
 // run returns how many of messages follow each other in one inbox and are in no other; 1 at least.

@@ -54,7 +54,7 @@ func (e *Engine[R]) sweep(channels []string) bool {
 		e.book.Shrink(channel)
 	}
 	ticket, woken := e.leave()
-	if len(woken) > 0 && e.backend.Wait(context.Background(), ticket) == nil {
+	if woken != nil && e.backend.Wait(context.Background(), ticket) == nil {
 		e.wakeUncaused(woken)
 	}
 	return !failed

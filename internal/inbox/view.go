@@ -12,7 +12,7 @@ type view[R comparable] struct {
 	found  []Found[R]
 	list   []bachata.Envelope // of those, once they are read
 	ticket uint64
-	woken  []wakeup
+	woken  *wakeups
 }
 
 // find looks into the inbox of channel. Messages and receipts are safe anyway, but a gap stands where something safe stood
@@ -39,7 +39,7 @@ func (e *Engine[R]) find(ctx context.Context, v *view[R], channel string, after 
 	last, woken := e.leave()
 	v.woken = woken
 	switch {
-	case all || len(woken) > 0:
+	case all || woken != nil:
 		v.ticket = last
 	case slices.ContainsFunc(v.found, func(f Found[R]) bool { return f.Kind == bachata.KindGap }):
 		v.ticket = barrier
