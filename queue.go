@@ -248,7 +248,8 @@ type Batch interface {
 	Put(ctx context.Context, items []Item) ([]PutResult, error)
 	PopDelivered(ctx context.Context, channel, by string, keys []Key) ([]Popped, error)
 	// Wait returns once what the calls have done is as safe as Info().Level says. An error means that none of it is
-	// known to be safe. ctx is the Cause of the wake-ups that it makes.
+	// known to be safe. ctx is the Cause of the wake-ups that it makes; it may end the wait, unless Wait itself is about to
+	// make something safe, which takes as long as the store does.
 	Wait(ctx context.Context) error
 }
 

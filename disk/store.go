@@ -100,6 +100,9 @@ func (s *store) Wait(ctx context.Context, ticket uint64) error {
 	return storeError(err)
 }
 
+// Lead has the commit synced by the caller, if nothing is being synced.
+func (s *store) Lead(ticket uint64) { s.log.Lead(seglog.Ticket(ticket)) }
+
 // Synced returns the last ticket that is synced.
 func (s *store) Synced() uint64 { return uint64(s.log.Synced()) }
 

@@ -136,6 +136,8 @@ func (*store) Room(context.Context, int) error { return nil }
 
 func (*store) Wait(context.Context, uint64) error { return nil }
 
+func (*store) Lead(uint64) {}
+
 func (*store) Synced() uint64 { return math.MaxUint64 }
 
 func (*store) Read(f *inbox.Found[*stored], e *bachata.Envelope) error {

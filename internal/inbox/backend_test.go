@@ -42,6 +42,7 @@ func (s *slowStore) Flush()                          {}
 func (s *slowStore) Ready(int) bool                  { return true }
 func (s *slowStore) Room(context.Context, int) error { return nil }
 func (s *slowStore) Synced() uint64                  { return s.synced }
+func (s *slowStore) Lead(uint64)                     {}
 func (s *slowStore) Hold() func()                    { return func() {} }
 func (s *slowStore) Err() error                      { return nil }
 

@@ -9,6 +9,7 @@ import (
 // batch is a bachata.Batch.
 type batch[R comparable] struct {
 	e      *Engine[R]
+	leads  bool   // it may be waited for as long as the store takes, whatever becomes of the context
 	ticket uint64 // 0: there is nothing to wait for
 	news   news
 	puts   *puts // whose messages are in news
@@ -16,7 +17,7 @@ type batch[R comparable] struct {
 }
 
 // Batch is bachata.Batcher's.
-func (e *Engine[R]) Batch() bachata.Batch { return &batch[R]{e: e} }
+func (e *Engine[R]) Batch() bachata.Batch { return &batch[R]{e: e, leads: true} }
 
 // Put is bachata.Batch's.
 func (b *batch[R]) Put(ctx context.Context, items []bachata.Item) ([]bachata.PutResult, error) {
@@ -67,6 +68,9 @@ func (b *batch[R]) Put(ctx context.Context, items []bachata.Item) ([]bachata.Put
 
 // Wait is bachata.Batch's.
 func (b *batch[R]) Wait(ctx context.Context) error {
+	if b.leads && b.ticket != 0 {
+		b.e.backend.Lead(b.ticket)
+	}
 	err := b.e.settle(ctx, b.ticket, b.news)
 	if err == nil { // else somebody may still be woken: their messages are not used again
 		b.puts.release(&b.e.puts)

@@ -28,6 +28,8 @@ type Backend[R comparable] interface {
 	// Wait returns once the commit of ticket, and all before it, are as safe as the backend promises. It need not be
 	// begun before somebody waits or Flush is called.
 	Wait(ctx context.Context, ticket uint64) error
+	// Lead may make the commit of ticket safe in the caller's goroutine, however long that takes, or leave it to Wait.
+	Lead(ticket uint64)
 	// Synced returns the last ticket for which Wait would not wait.
 	Synced() uint64
 	// Read fills in what the entry that f found keeps in the backend. It is called without the engine's lock, unless

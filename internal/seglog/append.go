@@ -120,7 +120,9 @@ func (l *Log) Flush() {
 func (l *Log) flush(number uint64) {
 	if l.wanted.Load() < number {
 		l.wanted.Store(number)
-		l.work.Signal()
+		if !l.writing { // else who writes looks for it
+			l.work.Signal()
+		}
 	}
 }
 
@@ -153,6 +155,23 @@ func (l *Log) Wait(ctx context.Context, t Ticket) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// Lead has what was appended under the ticket written by the calling goroutine, if that is what comes next and nothing is
+// being written: to wake another one takes longer than many a disk does. It returns when that is done, however long it
+// takes, and else at once. Wait is to be called in any case.
+func (l *Log) Lead(t Ticket) {
+	l.mu.Lock()
+	b := l.current
+	if l.writing || l.closing || len(l.queue) > 0 || b == nil || b.number != uint64(t) {
+		l.mu.Unlock()
+		return
+	}
+	l.wanted.Store(b.number)
+	l.waiting += int64(len(b.buf))
+	l.current, l.writing = nil, true
+	l.mu.Unlock()
+	l.carryOut(b)
 }
 
 // place makes l.current a batch that has room for need more bytes, or says why there is none.

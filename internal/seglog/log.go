@@ -84,6 +84,7 @@ type Log struct {
 	full    error     // why there is no spare; nil while that is being worked on
 	refused bool      // something was, because of that
 	failed  error     // why nothing is written any more
+	writing bool      // a batch is being written
 	closing bool
 	clean   bool // the last batch is the mark of a clean close
 

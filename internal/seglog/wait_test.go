@@ -37,7 +37,14 @@ func TestConcurrentAppenders(t *testing.T) {
 				rec := binary.LittleEndian.AppendUint32(nil, uint32(a))
 				rec = binary.LittleEndian.AppendUint32(rec, uint32(i))
 				rec = append(rec, make([]byte, i%200)...)
-				pos, ticket, err := l.Append(rec, i%2 == 0)
+				add := l.Append
+				if i%3 == 0 {
+					add = l.Collect
+				}
+				pos, ticket, err := add(rec, i%2 == 0)
+				if i%4 == 0 {
+					l.Lead(ticket)
+				}
 				if err == nil {
 					err = l.Wait(t.Context(), ticket)
 				}
