@@ -47,7 +47,7 @@ func (m *monitor) add(helper bool) *pollWorker {
 func (m *monitor) worker(helper bool) *pollWorker {
 	w := m.spare
 	if m.spare = nil; w == nil {
-		w = &pollWorker{e: m.e}
+		w = newWorker(m.e)
 	}
 	w.helper, w.last, w.ticks = helper, 0, 0
 	w.at.Store(0)
@@ -144,8 +144,8 @@ func (m *monitor) look() (list []left) {
 				list = append(list, w.leave(at))
 			}
 			if m.spare == nil && answering(at) {
-				m.spare = &pollWorker{e: m.e, input: w.input}
-				w.input = nil
+				m.spare = newWorker(m.e)
+				m.spare.input, w.input = w.input, nil
 			}
 			next := m.worker(w.helper)
 			m.workers[i] = next

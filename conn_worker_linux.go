@@ -9,7 +9,12 @@ import (
 	"syscall"
 )
 
-const batchEvents = 64 // that a worker takes at once
+// How many events a worker takes at once. What comes of them is written at their end: with few, the first clients go on while
+// the others are served, and what the worker needs stays in the processor's caches. With many, a disk is waited for less often.
+const (
+	batchEvents = 12
+	syncEvents  = 128 // if the queue is waited for
+)
 
 // ready is a connection of which the epoll says something.
 type ready struct {
@@ -41,8 +46,8 @@ type pollWorker struct {
 	begun []begun // of the batch; the monitor takes it from a worker that is held up
 
 	again  []*conn // claimed, for the next batch
-	batch  [batchEvents]ready
-	events [batchEvents]syscall.EpollEvent
+	batch  []ready
+	events []syscall.EpollEvent // as many
 	input  *input // the next worker's, once this one has lost its place and only answers
 }
 
@@ -57,6 +62,14 @@ const (
 
 func (e *epoll) start(helper bool) { go e.monitor.add(helper).run() }
 
+func newWorker(e *epoll) *pollWorker {
+	n := batchEvents
+	if e.batches {
+		n = syncEvents
+	}
+	return &pollWorker{e: e, batch: make([]ready, n), events: make([]syscall.EpollEvent, n)}
+}
+
 func (w *pollWorker) run() {
 	defer w.e.monitor.remove(w)
 	rest := 0 // of the last batch, at the start of the next
@@ -68,7 +81,7 @@ func (w *pollWorker) run() {
 				return
 			}
 			runtime.Gosched() // what the last batch has woken would wait for this thread
-			m = epollWait(w.e.fd, w.events[:])
+			m = epollWait(w.e.fd, w.events)
 		}
 		if w.e.stopped.Load() {
 			return
@@ -86,7 +99,7 @@ func (w *pollWorker) run() {
 
 // resume puts the connections of which more came into the batch, from at on, and returns how many.
 func (w *pollWorker) resume(at int) int {
-	n := min(len(w.again), (batchEvents-at)/2)
+	n := min(len(w.again), (len(w.batch)-at)/2)
 	for i, c := range w.again[:n] {
 		w.batch[at+i] = ready{conn: c, claimed: true}
 	}
@@ -118,7 +131,7 @@ func (w *pollWorker) handle(n int) (rest int) {
 				return -1
 			}
 			at |= begunMask
-			rest = copy(w.batch[:], w.batch[next:n])
+			rest = copy(w.batch, w.batch[next:n])
 			clear(w.batch[max(rest, next):n])
 			break
 		}
