@@ -157,13 +157,13 @@ func (l *Log) Wait(ctx context.Context, t Ticket) error {
 	}
 }
 
-// Lead has what was appended under the ticket written by the calling goroutine, if that is what comes next and nothing is
-// being written: to wake another one takes longer than many a disk does. It returns when that is done, however long it
-// takes, and else at once. Wait is to be called in any case.
+// Lead has what was appended under the ticket written by the calling goroutine, if that is what comes next, nothing is being
+// written, and nobody has asked for it yet: to wake another goroutine takes longer than many a disk does. It returns when
+// that is done, however long it takes, and else at once. Wait is to be called in any case.
 func (l *Log) Lead(t Ticket) {
 	l.mu.Lock()
 	b := l.current
-	if l.writing || l.closing || len(l.queue) > 0 || b == nil || b.number != uint64(t) {
+	if l.writing || l.closing || len(l.queue) > 0 || b == nil || b.number != uint64(t) || l.wanted.Load() >= uint64(t) {
 		l.mu.Unlock()
 		return
 	}
