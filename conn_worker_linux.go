@@ -48,7 +48,7 @@ type pollWorker struct {
 	again  []*conn // claimed, for the next batch
 	batch  []ready
 	events []syscall.EpollEvent // as many
-	input  *input // the next worker's, once this one has lost its place and only answers
+	input  *input               // the next worker's, once this one has lost its place and only answers
 }
 
 // The parts of pollWorker.at: the number of the batch, its length, and how many of it were begun.
