@@ -151,3 +151,85 @@ func TestCloseWaitsForLead(t *testing.T) {
 		}
 	})
 }
+
+// TestLeadOnlyItsTicket wants Lead to leave alone what is being collected under another ticket.
+func TestLeadOnlyItsTicket(t *testing.T) {
+	t.Parallel()
+	m := vfs.NewMem()
+	l, _ := open(t, options(m))
+	first := collect(t, l, "first")
+	l.Lead(first)
+	second := collect(t, l, "second")
+	l.Lead(first)
+	l.Lead(second + 1)
+	if l.Synced() != first {
+		t.Errorf("Synced() = %d, want %d: nobody wants the batch behind it", l.Synced(), first)
+	}
+	closeLog(t, l)
+}
+
+// TestLeadKeepsTheOrder has batches wait for the log's own goroutine, because the segment was full, when Lead is called for
+// the one behind them.
+func TestLeadKeepsTheOrder(t *testing.T) {
+	t.Parallel()
+	o := options(vfs.NewMem())
+	var last, wrong seglog.Ticket
+	o.OnSync = func(ticket seglog.Ticket) {
+		if ticket != last+1 && last != 0 {
+			wrong = ticket
+		}
+		last = ticket
+	}
+	l, _ := open(t, o)
+	large := strings.Repeat("x", segmentBytes*2/3)
+	for range 50 {
+		collect(t, l, large)
+		ticket := collect(t, l, large) // of the next segment
+		l.Lead(ticket)
+		if err := l.Wait(t.Context(), ticket); err != nil {
+			t.Fatal(err)
+		}
+		if wrong != 0 {
+			t.Fatalf("%d was synced before those that come before it", wrong)
+		}
+		for _, s := range l.Segments()[:len(l.Segments())-1] {
+			if err := l.Release(s.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	closeLog(t, l)
+}
+
+// TestLeadLeavesWhatIsQueued has a batch be full while Lead writes the one before it, and be waited for: it is written when
+// that is done, and what is being collected behind it is not.
+func TestLeadLeavesWhatIsQueued(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := vfs.NewMem()
+		l, _ := open(t, options(m))
+		ends := stopSyncs(m)
+		first := collect(t, l, "first")
+		go l.Lead(first)
+		synctest.Wait()
+		large := strings.Repeat("x", segmentBytes*2/3)
+		second := collect(t, l, large)
+		third := collect(t, l, large)
+		waited := make(chan error, 1)
+		go func() { waited <- l.Wait(t.Context(), second) }()
+		synctest.Wait()
+		m.OnOp(nil)
+		ends <- nil
+		synctest.Wait()
+		select {
+		case err := <-waited:
+			if err != nil || l.Synced() != second || third != second+1 {
+				t.Errorf("Wait(%d) = %v, Synced() = %d, and %d is being collected", second, err, l.Synced(), third)
+			}
+		default:
+			t.Errorf("Wait(%d) does not return, Synced() = %d", second, l.Synced())
+			l.Flush()
+		}
+		closeLog(t, l)
+	})
+}
