@@ -167,3 +167,114 @@ func TestWakeUpBringsReceipts(t *testing.T) {
 		}
 	}
 }
+
+// What wake-ups bring stands in the inbox as they say, also when one put makes receipts for a sender before and after it
+// puts a message to that sender, and when a message goes to many.
+func TestWakeUpsFollowOnPrev(t *testing.T) {
+	t.Parallel()
+	q := memory.New(&memory.Options{DropOldest: true, InboxMessages: 1})
+	defer q.Close()
+	brought := map[string][]bachata.Wake{}
+	for _, channel := range []string{"anna", "bob", "carl", "dora"} {
+		stop, err := q.Watch(channel, func(w bachata.Wake) {
+			w.Envelopes = slices.Clone(w.Envelopes)
+			brought[channel] = append(brought[channel], w)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stop()
+	}
+	item := func(id, origin string, channels ...string) bachata.Item {
+		return bachata.Item{Channels: channels, ID: bachata.StringID(id), Origin: origin, From: origin, Dest: channels[0], Payload: []byte(id)}
+	}
+	for _, items := range [][]bachata.Item{
+		{item("1", "anna", "bob", "carl", "dora")},
+		{item("2", "eve", "bob"), item("3", "eve", "anna"), item("4", "eve", "carl")}, // anna: a receipt, a message, a receipt
+		{item("5", "eve", "dora"), item("6", "eve", "bob")},                           // a receipt to anna, one to eve
+	} {
+		clear(brought)
+		if _, err := q.Put(t.Context(), items); err != nil {
+			t.Fatal(err)
+		}
+		for channel, wakes := range brought {
+			list, err := q.Fetch(t.Context(), channel, 0, bachata.Limit{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			follows := map[bachata.Cursor]bachata.Cursor{} // on which
+			prev := bachata.Cursor(0)
+			for i := range list {
+				follows[list[i].Cursor] = prev
+				prev = list[i].Cursor
+			}
+			for _, w := range wakes {
+				prev := w.Prev
+				for _, e := range w.Envelopes {
+					if on, ok := follows[e.Cursor]; !ok || on != prev && on != 0 {
+						t.Errorf("%s was woken with %q (%d) at %d behind %d, where it is %v, behind %d", channel, e.ID.Text, e.Kind, e.Cursor, prev, ok, on)
+					}
+					prev = e.Cursor
+				}
+			}
+		}
+		if len(brought) == 0 {
+			t.Errorf("nobody was woken by %v", items)
+		}
+	}
+}
+
+// Who takes more at once than one commit holds, of several senders, wakes each for all that is theirs.
+func TestWakeUpsOfManyConfirmations(t *testing.T) {
+	t.Parallel()
+	const n = 700
+	q := memory.New(nil)
+	defer q.Close()
+	senders := []string{"anna", "anna", "eve"} // in turns
+	told := map[string][]bachata.Cursor{}
+	for _, sender := range []string{"anna", "eve"} {
+		stop, err := q.Watch(sender, func(w bachata.Wake) {
+			for _, e := range w.Envelopes {
+				if list := told[sender]; len(list) > 0 && list[len(list)-1] != w.Prev {
+					t.Errorf("what %s is brought follows on %d, want on %d", sender, w.Prev, list[len(list)-1])
+				}
+				told[sender] = append(told[sender], e.Cursor)
+				w.Prev = e.Cursor
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stop()
+	}
+	var items []bachata.Item
+	var keys []bachata.Key
+	for i := range n {
+		id, sender := fmt.Sprint(i), senders[i%len(senders)]
+		items = append(items, bachata.Item{Channels: []string{"bob"}, ID: bachata.StringID(id), Origin: sender, From: sender, Dest: "bob"})
+		keys = append(keys, bachata.Key{ID: id})
+	}
+	if _, err := q.Put(t.Context(), items); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.PopDelivered(t.Context(), "bob", "bob", keys); err != nil {
+		t.Fatal(err)
+	}
+	receipts := 0
+	for sender, got := range told {
+		list, err := q.Fetch(t.Context(), sender, 0, bachata.Limit{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []bachata.Cursor
+		for i := range list {
+			want = append(want, list[i].Cursor)
+		}
+		if receipts += len(want); !slices.Equal(got, want) {
+			t.Errorf("wake-ups have brought %s %d receipts, want the %d of the inbox", sender, len(got), len(want))
+		}
+	}
+	if receipts != n {
+		t.Errorf("%d receipts for %d messages", receipts, n)
+	}
+}
