@@ -73,9 +73,12 @@ func (d *delivery) freeHints(c *Center) {
 	d.hint = [1]Envelope{}
 	if room := d.hintRoom; room != nil {
 		d.hintRoom = nil
+		if cap(room.list) > 2*fetchLimit.Messages {
+			return // one wake-up may bring more than a Fetch does
+		}
 		clear(room.list)
 		room.list = room.list[:0]
-		c.hintRooms.Put(room) // no larger than fetchLimit.Messages
+		c.hintRooms.Put(room)
 	}
 }
 
