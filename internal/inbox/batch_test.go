@@ -61,3 +61,47 @@ func TestRefusedPutThatExpires(t *testing.T) {
 		t.Errorf("anna was woken %d times, want once", woken)
 	}
 }
+
+// Each call of a batch wakes whom it would wake by itself, once Wait has waited, and the next batch does not wake them again.
+func TestBatchWakesForAllItsCalls(t *testing.T) {
+	store := &slowStore{}
+	e, err := newEngine(bachata.QueueOptions{DropOldest: true, InboxMessages: 1}, store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	item := func(id, origin, channel string) []bachata.Item {
+		return []bachata.Item{{Channels: []string{channel}, ID: bachata.StringID(id), Origin: origin, Payload: []byte("x")}}
+	}
+	woken := map[string]int{}
+	for _, origin := range []string{"anna", "eve", "fay"} {
+		if _, err := e.Put(ctx, item("of "+origin, origin, "from "+origin)); err != nil {
+			t.Fatal(err)
+		}
+		stop, err := e.Watch(origin, func(bachata.Wake) { woken[origin]++ })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stop()
+	}
+	b := e.Batch()
+	for _, channel := range []string{"from anna", "from eve"} { // which drops what is there
+		if _, err := b.Put(ctx, item("to "+channel, "bob", channel)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.PopDelivered(ctx, "from fay", "bob", []bachata.Key{{ID: "of fay"}}); err != nil {
+		t.Fatal(err)
+	}
+	if len(woken) > 0 {
+		t.Errorf("%v are woken before Wait", woken)
+	}
+	for range 2 {
+		if err := b.Wait(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if len(woken) != 3 || woken["anna"] != 1 || woken["eve"] != 1 || woken["fay"] != 1 {
+			t.Errorf("woken: %v, want anna, eve and fay once each", woken)
+		}
+	}
+}
