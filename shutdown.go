@@ -9,7 +9,7 @@ import (
 // Shutdown drains the center: no new sockets; every client is told to come back (1003), spread over a time that grows
 // with their number; nothing new is delivered, while 200s and pongs are still taken, until nothing is outstanding or ctx
 // ends. Then all sockets are closed (1001), and Close is called. What was not confirmed waits in its inbox.
-// The error is that of ctx, if it ended the wait.
+// The error is that of ctx, if it ended the wait; Close may take longer.
 func (c *Center) Shutdown(ctx context.Context) error {
 	c.closing.Store(true)
 	c.draining.Store(true)
@@ -55,7 +55,8 @@ func (c *Center) settle(ctx context.Context) error {
 }
 
 // Close ends the center: sockets are closed (1001), what runs is asked to stop by its context and waited for,
-// routes and post-processing included: neither may call it. Timers that have not fired don't. It may be called twice.
+// routes and post-processing included: neither may call it. A Batch that is just making something safe is waited for as long
+// as its store takes. Timers that have not fired don't. It may be called twice.
 func (c *Center) Close() error {
 	c.closing.Store(true)
 	c.draining.Store(true)
