@@ -68,7 +68,7 @@ func (b *batch[R]) Put(ctx context.Context, items []bachata.Item) ([]bachata.Put
 
 // Wait is bachata.Batch's.
 func (b *batch[R]) Wait(ctx context.Context) error {
-	if b.leads && b.ticket != 0 {
+	if b.leads && b.ticket != 0 && ctx.Err() == nil {
 		b.e.backend.Lead(b.ticket)
 	}
 	err := b.e.settle(ctx, b.ticket, b.news)
