@@ -57,7 +57,11 @@ func (b *batch[R]) Put(ctx context.Context, items []bachata.Item) ([]bachata.Put
 	if failed != nil && len(messages) == 0 {
 		return results, failed
 	}
-	b.news.messages = join(b.news.messages, messages)
+	if len(b.news.messages) == 0 { // as usual
+		b.news.messages = messages[:len(messages):len(messages)]
+	} else {
+		b.news.messages = append(b.news.messages, messages...)
+	}
 	if b.puts == nil {
 		b.puts = kept
 	} else {
@@ -82,12 +86,4 @@ func (b *batch[R]) Wait(ctx context.Context) error {
 	clear(b.more)
 	b.more = b.more[:0]
 	return err
-}
-
-// join returns a list of what is in both, which may be one of them.
-func join[T any](a, b []T) []T {
-	if len(a) == 0 {
-		return b[:len(b):len(b)]
-	}
-	return append(a, b...)
 }

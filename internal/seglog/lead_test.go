@@ -20,7 +20,8 @@ func collect(t *testing.T, l *seglog.Log, text string) seglog.Ticket {
 	return ticket
 }
 
-// stopSyncs has the next syncs of segments wait for the channel that is returned, and end with what it brings.
+// stopSyncs has the next syncs of segments wait for the channel that is returned, and end with what it brings; once it is
+// closed, they end well.
 func stopSyncs(m *vfs.Mem) chan error {
 	ends := make(chan error)
 	m.OnOp(func(op vfs.Op) error {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -90,13 +89,7 @@ func TestWait(t *testing.T) {
 	t.Parallel()
 	m := vfs.NewMem()
 	l, _ := open(t, options(m))
-	block := make(chan struct{})
-	m.OnOp(func(op vfs.Op) error {
-		if op.Kind == vfs.OpSync && strings.HasSuffix(op.Name, ".seg") {
-			<-block
-		}
-		return nil
-	})
+	block := stopSyncs(m)
 	_, ticket, err := l.Append([]byte("x"), false)
 	if err != nil {
 		t.Fatalf("Append: %v", err)
@@ -159,13 +152,7 @@ func TestBatchesAreBounded(t *testing.T) {
 	o := options(m)
 	o.SegmentBytes = 8 << 20
 	l, _ := open(t, o)
-	stuck := make(chan struct{})
-	m.OnOp(func(op vfs.Op) error {
-		if op.Kind == vfs.OpSync && strings.HasSuffix(op.Name, ".seg") {
-			<-stuck
-		}
-		return nil
-	})
+	stuck := stopSyncs(m)
 	batches := map[seglog.Ticket]int{}
 	for range 6 {
 		_, ticket, err := l.Append(make([]byte, 1<<20), true)
