@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -312,11 +313,31 @@ func TestHeldUp(t *testing.T) {
 	}
 }
 
-// When more connections are readable than one batch takes, a second worker helps, as far as there is a processor for it,
-// and ends when there is nothing left.
+// When more connections are readable than one batch takes, a second worker helps if there is a processor for it, and ends
+// when there is nothing left. None is taken to be free while as many threads run as there are; but not for ever.
 func TestSecondWorker(t *testing.T) {
 	t.Parallel()
+	many := runtime.GOMAXPROCS(0) > 1
+	for _, test := range []struct {
+		name     string
+		idle     bool
+		restless int64 // ticks
+		want     bool
+	}{
+		{"an idle processor", true, 0, many},
+		{"none", false, restlessTicks - 1, false},
+		{"none for long", false, restlessTicks, many},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			testSecondWorker(t, test.idle, test.restless, test.want)
+		})
+	}
+}
+
+func testSecondWorker(t *testing.T, idle bool, restless int64, want bool) {
 	h := pollHandler(t)
+	h.poller.idle = func() bool { return idle }
 	busy := &busyReceiver{entered: make(chan bool), release: make(chan bool)}
 	_, first := pollPair(t, h, busy)
 	h.poller.mu.Lock()
@@ -335,21 +356,10 @@ func TestSecondWorker(t *testing.T) {
 		}
 		if i == 0 {
 			<-busy.entered
+			m.restless.Store(restless)
 		}
 	}
 	busy.release <- true
-	helped := func() bool {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		return m.spare != nil && len(m.workers) == 1
-	}
-	want := runtime.GOMAXPROCS(0) > 1
-	for deadline := time.Now().Add(20 * time.Second); helped() != want && time.Now().Before(deadline); {
-		time.Sleep(time.Millisecond)
-	}
-	if got := helped(); got != want {
-		t.Errorf("a second worker has come and gone: %v, want %v", got, want)
-	}
 	for i := range receivers {
 		for deadline := time.Now().Add(20 * time.Second); receivers[i].received.Load() == 0; time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
@@ -357,10 +367,53 @@ func TestSecondWorker(t *testing.T) {
 			}
 		}
 	}
+	seen := func() (running int, ended bool) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return len(m.workers), m.spare != nil
+	}
+	running, ended := seen()
+	for deadline := time.Now().Add(20 * time.Second); want && (running > 1 || !ended) && time.Now().Before(deadline); running, ended = seen() {
+		time.Sleep(time.Millisecond)
+	}
+	if running != 1 || ended != want {
+		t.Errorf("%d workers run and one has come and gone: %v, want 1 and %v", running, ended, want)
+	}
 	for _, c := range clients {
 		c.Close()
 	}
 	<-doneOf(h)
+}
+
+func TestRunningThreads(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int{
+		"0.20 0.18 0.12 1/80 11206\n":          1,
+		"104.20 99.18 80.12 112/4080 911206\n": 112,
+		"":                                     -1,
+		"0.20 0.18 0.12 ":                      -1,
+		"0.20 0.18 0.12 /80":                   -1,
+	} {
+		if n, ok := runningThreads([]byte(text)); ok != (want >= 0) || ok && n != want {
+			t.Errorf("%q: %d, %v, want %d", text, n, ok, want)
+		}
+	}
+}
+
+// What the kernel says can be read, for as long as the epoll is open; without it, there is a processor.
+func TestProcessors(t *testing.T) {
+	t.Parallel()
+	p := openProcessors()
+	var text [64]byte
+	if n, err := syscall.Pread(p.loadavg, text[:], 0); err != nil {
+		t.Error(err)
+	} else if running, ok := runningThreads(text[:n]); !ok || running < 1 {
+		t.Errorf("%d threads run, says %q", running, text[:n])
+	}
+	p.close()
+	if none := (processors{-1}); !none.idle() {
+		t.Error("no processor is idle where the kernel does not say")
+	}
 }
 
 // busyReceiver is a session that takes its time, without a hook.

@@ -14,6 +14,9 @@ const (
 	// busyTicks is what a worker which no hook holds up may take for one connection: with a message to thousands, or because
 	// a queue on disk makes it wait for room.
 	busyTicks = 3
+	// restlessTicks without a moment in which nothing was to do bring in another worker, whether or not a processor seems idle:
+	// about a second.
+	restlessTicks = 1000
 )
 
 // monitor looks at the workers of an epoll every millisecond, while they have something to do.
@@ -23,6 +26,9 @@ type monitor struct {
 	until  atomic.Int64 // so long too, in Unix nanoseconds
 	runs   atomic.Bool  // the timer is set
 
+	restless atomic.Int64 // ticks since a worker found nothing to do
+	idle     func() bool  // a processor is
+
 	mu      sync.Mutex
 	workers []*pollWorker
 	spare   *pollWorker // one that has ended
@@ -31,7 +37,7 @@ type monitor struct {
 }
 
 func (m *monitor) init(e *epoll, always bool) {
-	m.e, m.always = e, always
+	m.e, m.always, m.idle = e, always, e.processors.idle
 }
 
 // add returns a worker that is to run.
@@ -84,13 +90,21 @@ func (m *monitor) dispatching() bool {
 	return until != 0 && time.Now().UnixNano() < until
 }
 
-// help starts a worker more, if the machine has a processor for it.
+// help starts a worker more if there is a processor for it. If all of them are busy, with clients on this machine for instance,
+// one more would be one more to take turns with, for milliseconds each.
 func (m *monitor) help() {
 	m.mu.Lock()
 	full := len(m.workers) >= runtime.GOMAXPROCS(0)
 	m.mu.Unlock()
-	if !full {
+	if !full && (m.idle() || m.restless.Load() >= restlessTicks) {
 		m.e.start(true)
+	}
+}
+
+// rest is called when a worker finds nothing to do.
+func (m *monitor) rest() {
+	if m.restless.Load() != 0 {
+		m.restless.Store(0)
 	}
 }
 
@@ -109,6 +123,7 @@ func (m *monitor) watch() {
 
 // tick retires workers that have not gone on since the last one, and sees to what they leave.
 func (m *monitor) tick() {
+	m.restless.Add(1)
 	p := m.e.p
 	for _, l := range m.look() {
 		p.cork.close() // in place of the worker

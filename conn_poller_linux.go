@@ -25,6 +25,7 @@ import (
 type poller struct {
 	hands hands
 	cork  cork
+	idle  func() bool // a processor is; nil: the kernel is asked
 
 	mu    sync.Mutex
 	conns []*conn // by descriptor
@@ -39,6 +40,8 @@ type epoll struct {
 	stop int32 // signalled when the last connection has gone
 
 	batches bool // what the connections of a batch put and pop is waited for together, at its end
+
+	processors processors
 
 	stopped atomic.Bool
 	monitor monitor
@@ -155,7 +158,11 @@ func (p *poller) open(h *Handler) bool {
 	_, batches := h.Center.queue.(Batcher)
 	immediate := h.Center.queue.Info().Immediate
 	e.batches = batches && !immediate
+	e.processors = openProcessors()
 	e.monitor.init(e, !batches && !immediate)
+	if p.idle != nil {
+		e.monitor.idle = p.idle
+	}
 	e.start(false)
 	return true
 }
@@ -189,4 +196,5 @@ func (p *poller) resolve(e *epoll, events []syscall.EpollEvent, batch []ready) i
 func (e *epoll) close() {
 	_ = syscall.Close(e.fd)
 	_ = syscall.Close(int(e.stop))
+	e.processors.close()
 }

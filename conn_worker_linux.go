@@ -77,6 +77,7 @@ func (w *pollWorker) run() {
 		n := rest + w.resume(rest)
 		m := epollNow(w.e.fd, w.events[n:])
 		if n+m == 0 {
+			w.e.monitor.rest()
 			if w.helper {
 				return
 			}

@@ -27,6 +27,7 @@ func Latency(args []string) error {
 	l.flags.IntVar(&l.outstanding, "outstanding", 32, "messages that each sender has on their way to saturate a server")
 	single := l.flags.Bool("single", true, "one message at a time: p50 of send to 100")
 	open := l.flags.Bool("open", true, "open loop: p99 of send to 300")
+	rate := l.flags.Float64("rate", 0, "cycles a second of the open loop, to measure all servers in turns; 0: half of what saturates each")
 	if err := l.parse(args); err != nil {
 		return err
 	}
@@ -38,10 +39,13 @@ func Latency(args []string) error {
 			return err
 		}
 	}
-	if *open {
-		return l.compareOpen()
+	switch {
+	case !*open:
+		return nil
+	case *rate > 0:
+		return l.compareAt(*rate, l.servers...)
 	}
-	return nil
+	return l.compareOpen()
 }
 
 type latency struct {
@@ -191,28 +195,35 @@ func (l *latency) compareOpen() error {
 			}
 			full = max(full, got)
 		}
-		rate := full / 2
-		fmt.Printf("latency: %d pairs, open loop at %.0f cycles/s, half of what saturates %s; send to 300, best of %d (median)\n",
-			l.pairs, rate, server, l.rounds)
-		names := []string{"floor", server}
-		samples, err := inTurns(l.rounds, names, func(name string) (s openSample, err error) {
-			_, err = l.run(name, rate, &s)
-			return s, err
-		})
-		if err != nil {
-			return fmt.Errorf("at %.0f/s: %w", rate, err)
+		fmt.Printf("latency: half of what saturates %s\n", server)
+		if err := l.compareAt(full/2, server); err != nil {
+			return err
 		}
-		var floor, leastFloor time.Duration
-		for _, name := range names {
-			m, best := median(samples[name], func(s openSample) float64 { return float64(s.p99) })
-			p50, _ := median(samples[name], func(s openSample) float64 { return float64(s.p50) })
-			if name == "floor" {
-				floor, leastFloor = m.p99, best.p99
-			}
-			ratio := float64(best.p99) / float64(leastFloor)
-			fmt.Printf("  %-10s p99 %8.1f us (%.1f)  %5.2f x floor (%.2f)  p50 %7.1f us%s\n", name, micros(best.p99), micros(m.p99),
-				ratio, float64(m.p99)/float64(floor), micros(p50.p50), openBars[name].judge(ratio))
+	}
+	return nil
+}
+
+// compareAt measures the floor and servers at rate, in turns.
+func (l *latency) compareAt(rate float64, servers ...string) error {
+	fmt.Printf("latency: %d pairs, open loop at %.0f cycles/s; send to 300, best of %d (median)\n", l.pairs, rate, l.rounds)
+	names := slices.Compact(append([]string{"floor"}, servers...))
+	samples, err := inTurns(l.rounds, names, func(name string) (s openSample, err error) {
+		_, err = l.run(name, rate, &s)
+		return s, err
+	})
+	if err != nil {
+		return fmt.Errorf("at %.0f/s: %w", rate, err)
+	}
+	var floor, leastFloor time.Duration
+	for _, name := range names {
+		m, best := median(samples[name], func(s openSample) float64 { return float64(s.p99) })
+		p50, _ := median(samples[name], func(s openSample) float64 { return float64(s.p50) })
+		if name == "floor" {
+			floor, leastFloor = m.p99, best.p99
 		}
+		ratio := float64(best.p99) / float64(leastFloor)
+		fmt.Printf("  %-10s p99 %8.1f us (%.1f)  %5.2f x floor (%.2f)  p50 %7.1f us%s\n", name, micros(best.p99), micros(m.p99),
+			ratio, float64(m.p99)/float64(floor), micros(p50.p50), openBars[name].judge(ratio))
 	}
 	return nil
 }
