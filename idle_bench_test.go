@@ -55,7 +55,7 @@ func measureIdle(b *testing.B, target int, start func(*httptest.Server)) {
 	}
 	h := &bachata.Handler{Center: center, Authenticate: byName}
 	server := httptest.NewUnstartedServer(h)
-	server.Listener = bachata.NewListener(server.Listener, nil)
+	server.Listener, server.TLS = bachata.NewListener(server.Listener, nil), bachata.TLSConfig(nil)
 	start(server)
 	defer server.Close()
 	before := residentBytes(b)

@@ -15,7 +15,7 @@ import (
 // Listener is what a server with many connections accepts them from. Pass it to http.Server.Serve or ServeTLS:
 //
 //   - Over TLS, a connection of it is polled like a plain one (on Linux): while it is idle it has no goroutine, and no
-//     buffer but what crypto/tls keeps. Without it, it has both.
+//     buffer but what crypto/tls keeps. Without it, it has both. See also TLSConfig.
 //   - When file descriptors are used up, it waits until some are free, and says so in the log, once in ten minutes. What is connected
 //     goes on.
 //
@@ -87,7 +87,7 @@ func (l *Listener) Close() error {
 type wire struct {
 	tcp   *net.TCPConn // nil when the descriptor was taken
 	conn  *conn
-	hello *hello // nil unless there is something left of it
+	hello *hello // nil unless there is something left to do with it
 	begun bool   // something was read
 	more  bool   // there may be something to read
 }
@@ -106,7 +106,7 @@ func (w *wire) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// hello is a client's first message in several records.
+// hello is a client's first message in several records, or what was changed of it.
 //
 // crypto/tls keeps the buffers that reading has grown, one for a record and one for a message. The first message has
 // a post-quantum key in it and about 1.5 KB, more than an idle client ever sends again. A message may come in several
@@ -115,6 +115,9 @@ func (w *wire) Read(b []byte) (int, error) {
 type hello struct {
 	records []byte
 	size    int // of each but the last
+
+	suites []uint16 // what crypto/tls has read of it; nil unless they are to be in order again
+	order  []uint16 // of the client
 }
 
 const (
@@ -126,6 +129,10 @@ const (
 
 // readFirst reads what comes before the descriptor is taken.
 func (w *wire) readFirst(b []byte) (int, error) {
+	if h := w.hello; h != nil && h.suites != nil {
+		copy(h.suites, h.order)
+		w.hello = nil
+	}
 	if w.hello != nil {
 		return w.readHello(b), nil
 	}

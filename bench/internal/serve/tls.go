@@ -33,10 +33,10 @@ func serveTLS(l net.Listener) error {
 	if err != nil {
 		return err
 	}
-	s := &http.Server{TLSConfig: &tls.Config{
+	s := &http.Server{TLSConfig: bachata.TLSConfig(&tls.Config{
 		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
 		NextProtos:   []string{"http/1.1"},
-	}}
+	})}
 	proc.Ready(l.Addr().String(), nil)
 	return s.ServeTLS(bachata.NewListener(l, nil), "", "")
 }
