@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -321,12 +322,12 @@ func TestSecondWorker(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		idle     bool
-		restless int64 // ticks
+		restless time.Duration
 		want     bool
 	}{
 		{"an idle processor", true, 0, many},
-		{"none", false, restlessTicks - 1, false},
-		{"none for long", false, restlessTicks, many},
+		{"none", false, -time.Hour, false}, // however long the test takes
+		{"none for long", false, restlessTime, many},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -335,7 +336,7 @@ func TestSecondWorker(t *testing.T) {
 	}
 }
 
-func testSecondWorker(t *testing.T, idle bool, restless int64, want bool) {
+func testSecondWorker(t *testing.T, idle bool, restless time.Duration, want bool) {
 	h := pollHandler(t)
 	h.poller.idle = func() bool { return idle }
 	busy := &busyReceiver{entered: make(chan bool), release: make(chan bool)}
@@ -356,7 +357,7 @@ func testSecondWorker(t *testing.T, idle bool, restless int64, want bool) {
 		}
 		if i == 0 {
 			<-busy.entered
-			m.restless.Store(restless)
+			m.restless.Store(time.Now().Add(-restless).UnixNano())
 		}
 	}
 	busy.release <- true
@@ -379,10 +380,39 @@ func testSecondWorker(t *testing.T, idle bool, restless int64, want bool) {
 	if running != 1 || ended != want {
 		t.Errorf("%d workers run and one has come and gone: %v, want 1 and %v", running, ended, want)
 	}
+	for deadline := time.Now().Add(20 * time.Second); m.restless.Load() != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a worker with nothing to do has not rested")
+		}
+	}
 	for _, c := range clients {
 		c.Close()
 	}
 	<-doneOf(h)
+}
+
+// Where no processor seems idle, another worker is started when there was something to do for a second without a pause.
+func TestRestless(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		idle := false
+		m := &monitor{idle: func() bool { return idle }}
+		for round := range 2 {
+			for _, step := range []struct {
+				wait time.Duration
+				want bool
+			}{{0, false}, {restlessTime - 1, false}, {1, true}, {restlessTime, true}} {
+				time.Sleep(step.wait)
+				if got := m.mayHelp(); got != step.want {
+					t.Errorf("round %d, %v later: a worker may help: %v, want %v", round, step.wait, got, step.want)
+				}
+			}
+			m.rest()
+		}
+		if idle = true; !m.mayHelp() {
+			t.Error("no worker may help though a processor is idle")
+		}
+	})
 }
 
 func TestRunningThreads(t *testing.T) {

@@ -14,9 +14,8 @@ const (
 	// busyTicks is what a worker which no hook holds up may take for one connection: with a message to thousands, or because
 	// a queue on disk makes it wait for room.
 	busyTicks = 3
-	// restlessTicks without a moment in which nothing was to do bring in another worker, whether or not a processor seems idle:
-	// about a second.
-	restlessTicks = 1000
+	// restlessTime without a moment in which nothing was to do brings in another worker, whether or not a processor seems idle.
+	restlessTime = time.Second
 )
 
 // monitor looks at the workers of an epoll every millisecond, while they have something to do.
@@ -26,7 +25,7 @@ type monitor struct {
 	until  atomic.Int64 // so long too, in Unix nanoseconds
 	runs   atomic.Bool  // the timer is set
 
-	restless atomic.Int64 // ticks since a worker found nothing to do
+	restless atomic.Int64 // Unix nanoseconds: a worker was missed then, and none has found nothing to do since; or 0
 	idle     func() bool  // a processor is
 
 	mu      sync.Mutex
@@ -96,9 +95,24 @@ func (m *monitor) help() {
 	m.mu.Lock()
 	full := len(m.workers) >= runtime.GOMAXPROCS(0)
 	m.mu.Unlock()
-	if !full && (m.idle() || m.restless.Load() >= restlessTicks) {
+	if !full && m.mayHelp() {
 		m.e.start(true)
 	}
+}
+
+// mayHelp reports whether a processor is idle, or all have been busy for long. It takes the time itself: the monitor looks
+// late where processors are busy, and not at all while the pool handles what comes.
+func (m *monitor) mayHelp() bool {
+	if m.idle() {
+		return true
+	}
+	now := time.Now().UnixNano()
+	since := m.restless.Load()
+	if since == 0 {
+		m.restless.Store(now)
+		return false
+	}
+	return now-since >= int64(restlessTime)
 }
 
 // rest is called when a worker finds nothing to do.
@@ -123,7 +137,6 @@ func (m *monitor) watch() {
 
 // tick retires workers that have not gone on since the last one, and sees to what they leave.
 func (m *monitor) tick() {
-	m.restless.Add(1)
 	p := m.e.p
 	for _, l := range m.look() {
 		p.cork.close() // in place of the worker
