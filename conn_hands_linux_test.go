@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -413,37 +412,6 @@ func TestRestless(t *testing.T) {
 			t.Error("no worker may help though a processor is idle")
 		}
 	})
-}
-
-func TestRunningThreads(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]int{
-		"0.20 0.18 0.12 1/80 11206\n":          1,
-		"104.20 99.18 80.12 112/4080 911206\n": 112,
-		"":                                     -1,
-		"0.20 0.18 0.12 ":                      -1,
-		"0.20 0.18 0.12 /80":                   -1,
-	} {
-		if n, ok := runningThreads([]byte(text)); ok != (want >= 0) || ok && n != want {
-			t.Errorf("%q: %d, %v, want %d", text, n, ok, want)
-		}
-	}
-}
-
-// What the kernel says can be read, for as long as the epoll is open; without it, there is a processor.
-func TestProcessors(t *testing.T) {
-	t.Parallel()
-	p := openProcessors()
-	var text [64]byte
-	if n, err := syscall.Pread(p.loadavg, text[:], 0); err != nil {
-		t.Error(err)
-	} else if running, ok := runningThreads(text[:n]); !ok || running < 1 {
-		t.Errorf("%d threads run, says %q", running, text[:n])
-	}
-	p.close()
-	if none := (processors{-1}); !none.idle() {
-		t.Error("no processor is idle where the kernel does not say")
-	}
 }
 
 // busyReceiver is a session that takes its time, without a hook.

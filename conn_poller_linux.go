@@ -3,6 +3,7 @@ package bachata
 import (
 	"crypto/tls"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -158,7 +159,7 @@ func (p *poller) open(h *Handler) bool {
 	_, batches := h.Center.queue.(Batcher)
 	immediate := h.Center.queue.Info().Immediate
 	e.batches = batches && !immediate
-	e.processors = openProcessors()
+	e.processors = openProcessors(runtime.NumCPU())
 	e.monitor.init(e, !batches && !immediate)
 	if p.idle != nil {
 		e.monitor.idle = p.idle

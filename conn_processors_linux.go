@@ -2,10 +2,11 @@ package bachata
 
 import (
 	"bytes"
+	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
-	"unsafe"
 )
 
 // processors says whether the machine has one that is idle.
@@ -13,7 +14,13 @@ type processors struct {
 	loadavg int // its descriptor; negative if there is none
 }
 
-func openProcessors() processors {
+// openProcessors is told how many processors this process may use. If the machine has more, the kernel is not asked: it counts
+// the threads of all, which says nothing of a part.
+func openProcessors(own int) processors {
+	online, err := os.ReadFile("/sys/devices/system/cpu/online")
+	if err != nil || countListed(string(online)) != own {
+		return processors{-1}
+	}
 	fd, err := syscall.Open("/proc/loadavg", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		fd = -1
@@ -22,11 +29,12 @@ func openProcessors() processors {
 }
 
 // idle reports whether fewer threads run than this process has processors. It counts those of other processes too, and
-// those of other containers. If the kernel does not say, one is taken to be idle. It costs a system call.
+// those of other containers. If the kernel does not say, one is taken to be idle. It costs a system call; one that may wait,
+// for in some containers it is a process that says it (lxcfs).
 func (p processors) idle() bool {
 	var text [64]byte
-	n, _, e := syscall.RawSyscall6(syscall.SYS_PREAD64, uintptr(p.loadavg), uintptr(unsafe.Pointer(&text[0])), uintptr(len(text)), 0, 0, 0)
-	if e != 0 {
+	n, err := syscall.Pread(p.loadavg, text[:], 0)
+	if err != nil {
 		return true
 	}
 	running, ok := runningThreads(text[:n])
@@ -41,6 +49,23 @@ func runningThreads(loadavg []byte) (n int, ok bool) {
 	}
 	n, err := strconv.Atoi(string(head[bytes.LastIndexByte(head, ' ')+1:]))
 	return n, err == nil
+}
+
+// countListed counts what a list of the kernel's names, such as "0-3,6" (cpuset(7)); 0 if it is none.
+func countListed(list string) (n int) {
+	for part := range strings.SplitSeq(strings.TrimSpace(list), ",") {
+		from, to, isRange := strings.Cut(part, "-")
+		if !isRange {
+			to = from
+		}
+		first, err1 := strconv.Atoi(from)
+		last, err2 := strconv.Atoi(to)
+		if err1 != nil || err2 != nil || last < first {
+			return 0
+		}
+		n += last - first + 1
+	}
+	return n
 }
 
 func (p processors) close() {
