@@ -1,11 +1,12 @@
 # Everything that the project is built and checked with. `make test` is what has to pass.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint race bench compare cover fuzz torture valkey
+.PHONY: help run test lint cross race bench compare cover fuzz torture valkey
 
 ARGS ?=
 FUZZTIME ?= 1m
 # All of the comparison but the peers, so that checking it downloads nothing of theirs.
 COMPARED := . ./cycle ./internal/...
+SHIPPED := . ./cmd/... ./disk ./memory ./queuetest ./redis
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 help: ## show this
@@ -23,6 +24,11 @@ lint: ## gofmt, go vet, staticcheck
 	go run $(STATICCHECK) ./...
 	cd internal/interop && go vet ./... && go run $(STATICCHECK) ./...
 	cd bench && go vet $(COMPARED) && go run $(STATICCHECK) $(COMPARED)
+
+cross: ## builds for other systems, 32-bit ones too
+	GOOS=windows GOARCH=amd64 go build $(SHIPPED)
+	GOOS=darwin GOARCH=arm64 go build $(SHIPPED)
+	GOOS=linux GOARCH=arm go build $(SHIPPED)
 
 race: ## all tests under the race detector
 	go test -race -timeout 10m ./...

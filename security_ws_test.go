@@ -61,6 +61,9 @@ func TestMaxMessage(t *testing.T) {
 func TestAnnouncedLengthsAreNotBelieved(t *testing.T) {
 	for name, serve := range drivers {
 		for _, announced := range []uint64{1 << 30, 1 << 40, 1 << 62} {
+			if announced > math.MaxInt {
+				continue // of a 32-bit system: no message may be as long
+			}
 			for _, packed := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s/%d, compressed: %v", name, announced, packed), func(t *testing.T) {
 					testAnnouncedLength(t, serve, announced, packed)

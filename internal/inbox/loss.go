@@ -96,7 +96,7 @@ func addLoss(g *bachata.Gap, l loss) {
 }
 
 // saturated adds counts of gaps. The disk format has none above this bound, and refuses such a store.
-func saturated(a, b int) int { return min(a+b, math.MaxInt32) }
+func saturated(a, b int) int { return int(min(int64(a)+int64(b), math.MaxInt32)) }
 
 // loseEntry decides that e leaves, and what its origin is told.
 func (b *Book[R]) loseEntry(x *box[R], e *entry[R], l loss, now int64, ops *Ops) {

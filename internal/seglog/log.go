@@ -109,7 +109,7 @@ func Open(o Options, replay func(pos Pos, rec []byte) error) (*Log, error) {
 	}
 	if o.SegmentBytes < minSegmentBytes || o.SegmentBytes > maxSegmentBytes || o.SegmentBytes%minSegmentBytes != 0 {
 		return nil, fmt.Errorf("seglog: SegmentBytes is %d, want a multiple of %d from %d to %d",
-			o.SegmentBytes, minSegmentBytes, minSegmentBytes, maxSegmentBytes)
+			o.SegmentBytes, minSegmentBytes, minSegmentBytes, int64(maxSegmentBytes))
 	}
 	if o.FS == nil {
 		o.FS = vfs.OS{}
