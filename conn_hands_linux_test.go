@@ -395,7 +395,7 @@ func TestRestless(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		idle := false
-		m := &monitor{idle: func() bool { return idle }}
+		m := &monitor{e: &epoll{idle: func() bool { return idle }}}
 		for round := range 2 {
 			for _, step := range []struct {
 				wait time.Duration

@@ -26,7 +26,6 @@ type monitor struct {
 	runs   atomic.Bool  // the timer is set
 
 	restless atomic.Int64 // Unix nanoseconds: a worker was missed then, and none has found nothing to do since; or 0
-	idle     func() bool  // a processor is
 
 	mu      sync.Mutex
 	workers []*pollWorker
@@ -36,7 +35,7 @@ type monitor struct {
 }
 
 func (m *monitor) init(e *epoll, always bool) {
-	m.e, m.always, m.idle = e, always, e.processors.idle
+	m.e, m.always = e, always
 }
 
 // add returns a worker that is to run.
@@ -103,7 +102,7 @@ func (m *monitor) help() {
 // mayHelp reports whether a processor is idle, or all have been busy for long. It takes the time itself: the monitor looks
 // late where processors are busy, and not at all while the pool handles what comes.
 func (m *monitor) mayHelp() bool {
-	if m.idle() {
+	if m.e.idle() {
 		return true
 	}
 	now := time.Now().UnixNano()

@@ -26,7 +26,7 @@ import (
 type poller struct {
 	hands hands
 	cork  cork
-	idle  func() bool // a processor is; nil: the kernel is asked
+	idle  func() bool // a processor is; nil: the kernel is asked, by each epoll
 
 	mu    sync.Mutex
 	conns []*conn // by descriptor
@@ -43,6 +43,7 @@ type epoll struct {
 	batches bool // what the connections of a batch put and pop is waited for together, at its end
 
 	processors processors
+	idle       func() bool // one of the processors is
 
 	stopped atomic.Bool
 	monitor monitor
@@ -160,10 +161,10 @@ func (p *poller) open(h *Handler) bool {
 	immediate := h.Center.queue.Info().Immediate
 	e.batches = batches && !immediate
 	e.processors = openProcessors(runtime.NumCPU())
-	e.monitor.init(e, !batches && !immediate)
-	if p.idle != nil {
-		e.monitor.idle = p.idle
+	if e.idle = p.idle; e.idle == nil {
+		e.idle = e.processors.idle
 	}
+	e.monitor.init(e, !batches && !immediate)
 	e.start(false)
 	return true
 }

@@ -3,7 +3,6 @@ package bachata
 import (
 	"bytes"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -11,7 +10,8 @@ import (
 
 // processors says whether the machine has one that is idle.
 type processors struct {
-	loadavg int // its descriptor; negative if there is none
+	own     int // how many this process may use
+	loadavg int // descriptor of /proc/loadavg; negative if the kernel is not asked
 }
 
 // openProcessors is told how many processors this process may use. If the machine has more, the kernel is not asked: it counts
@@ -19,13 +19,13 @@ type processors struct {
 func openProcessors(own int) processors {
 	online, err := os.ReadFile("/sys/devices/system/cpu/online")
 	if err != nil || countListed(string(online)) != own {
-		return processors{-1}
+		return processors{own, -1}
 	}
 	fd, err := syscall.Open("/proc/loadavg", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		fd = -1
 	}
-	return processors{fd}
+	return processors{own, fd}
 }
 
 // idle reports whether fewer threads run than this process has processors. It counts those of other processes too, and
@@ -38,7 +38,7 @@ func (p processors) idle() bool {
 		return true
 	}
 	running, ok := runningThreads(text[:n])
-	return !ok || running < runtime.NumCPU()
+	return !ok || running < p.own
 }
 
 // runningThreads takes from what /proc/loadavg says (proc_loadavg(5)) how many threads run or could.

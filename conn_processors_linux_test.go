@@ -51,7 +51,7 @@ func TestProcessors(t *testing.T) {
 	c, client := pollPair(t, h, &quietReceiver{})
 	defer client.Close()
 	h.poller.mu.Lock()
-	fd, idle := h.poller.epoll.processors.loadavg, h.poller.epoll.monitor.idle
+	fd, idle := h.poller.epoll.processors.loadavg, h.poller.epoll.idle
 	h.poller.mu.Unlock()
 	said := filepath.Join(t.TempDir(), "loadavg")
 	if fd >= 0 {
@@ -104,7 +104,7 @@ func TestProcessors(t *testing.T) {
 			t.Fatal("the descriptor is open though the last connection has gone")
 		}
 	}
-	if none := (processors{-1}); !none.idle() {
+	if none := (processors{1, -1}); !none.idle() {
 		t.Error("no processor is idle where the kernel does not say")
 	}
 }

@@ -22,7 +22,8 @@ var ErrNotAllowed = errors.New("bachata: not allowed")
 //
 // How long a client may take for its handshake, and how large that may be, is the server's: set ReadHeaderTimeout (10 s is
 // much), IdleTimeout and MaxHeaderBytes (16 KiB is much) of http.Server, whose defaults are none, none and 1 MiB. With
-// thousands of connections over TLS, or near the limit of file descriptors, have it serve a NewListener; TLSConfig saves it memory.
+// thousands of connections over TLS, or near the limit of file descriptors, have it serve a NewListener; over TLS, with
+// TLSConfig, which saves memory.
 //
 // http.Server.Shutdown does not wait for WebSockets: drain them with Center.Shutdown, and then let Handler.Shutdown wait
 // for the last connection.

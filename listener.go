@@ -129,11 +129,12 @@ const (
 
 // readFirst reads what comes before the descriptor is taken.
 func (w *wire) readFirst(b []byte) (int, error) {
-	if h := w.hello; h != nil && h.suites != nil {
+	switch h := w.hello; {
+	case h == nil:
+	case h.suites != nil:
 		copy(h.suites, h.order)
 		w.hello = nil
-	}
-	if w.hello != nil {
+	default:
 		return w.readHello(b), nil
 	}
 	n, err := w.tcp.Read(b)

@@ -5,17 +5,18 @@ import (
 	"slices"
 )
 
-// TLSConfig returns a copy of config, of an empty one if it is nil, under which an idle connection of a Listener takes 7.5 KB
-// instead of 10.4: ChaCha20-Poly1305 (RFC 8439) is preferred where the client offers it. The two keys of a connection take 64 bytes
-// then; those of AES-GCM, which crypto/tls prefers where both sides have hardware for it, take 1.8 KB of tables. In exchange a message of 200
-// bytes costs 0.15 µs more of processor time to encrypt and as much to decrypt. Use it where most connections are idle:
+// TLSConfig returns a copy of config, of an empty one if it is nil, under which an idle connection of a Listener takes
+// 7.5 KB instead of 10.4: ChaCha20-Poly1305 (RFC 8439) is preferred where the client offers it. The two keys of a
+// connection take 64 bytes then; those of AES-GCM, which crypto/tls prefers where both sides have hardware for it, take
+// 1.8 KB of tables. In exchange a message of 200 bytes costs 0.15 µs more of processor time to encrypt and as much to
+// decrypt. Use it where most connections are idle:
 //
 //	server := &http.Server{Handler: h, TLSConfig: bachata.TLSConfig(nil)}
 //	err := server.ServeTLS(bachata.NewListener(l, nil), "cert.pem", "key.pem")
 //
-// Connections that other listeners have accepted are as with config itself. The copy has a GetConfigForClient, which asks that of
-// config; therefore http.Server.ServeTLS without files does not say that a certificate is missing. GetCertificate may be shown
-// the client's cipher suites in another order, and must not keep them.
+// Connections that other listeners have accepted are as with config itself. The copy has a GetConfigForClient, which
+// asks that of config; therefore http.Server.ServeTLS without files does not say that a certificate is missing.
+// GetCertificate may be shown the client's cipher suites in another order, and must not keep them.
 func TLSConfig(config *tls.Config) *tls.Config {
 	if config == nil {
 		config = new(tls.Config)
@@ -40,10 +41,10 @@ func TLSConfig(config *tls.Config) *tls.Config {
 
 // preferSmallKeys makes a client look as one without hardware for AES, until something is read again.
 //
-// What crypto/tls chooses can't be set for TLS 1.3. It takes ChaCha20-Poly1305 if that is the first of the client's suites that it
-// knows, and the list that GetConfigForClient is shown is the one it looks at. It also compares it with the list of a second
-// ClientHello (RFC 8446, section 4.1.2), so that the order must be the client's again before that is read. If a later crypto/tls
-// shows a copy, it chooses as without this.
+// What crypto/tls chooses can't be set for TLS 1.3. It takes ChaCha20-Poly1305 if that is the first of the client's
+// suites that it knows, and the list that GetConfigForClient is shown is the one it looks at. It also compares it with the
+// list of a second ClientHello (RFC 8446, section 4.1.2), so that the order must be the client's again before that is
+// read. If a later crypto/tls shows a copy, it chooses as without this.
 func (w *wire) preferSmallKeys(suites []uint16) {
 	small := func(suite uint16) bool {
 		switch suite {

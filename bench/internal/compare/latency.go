@@ -64,7 +64,7 @@ func percentile(all []time.Duration, p float64) time.Duration {
 
 func (l *latency) compareSingle() error {
 	const fdatasync = "fdatasync"
-	names := append([]string{"floor"}, l.servers...)
+	names := slices.Compact(append([]string{"floor"}, l.servers...))
 	samples, err := inTurns(l.rounds, append(names, fdatasync), func(name string) (time.Duration, error) {
 		if name == fdatasync {
 			return l.sync()
