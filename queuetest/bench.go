@@ -77,7 +77,7 @@ type bench struct {
 func newBench(b *testing.B, backend Backend, first func(b *testing.B, dir string)) *bench {
 	b.Helper()
 	x := &bench{ctx: context.Background(), text: pattern(1, benchPayload)}
-	x.store = backend.New(b, bachata.QueueOptions{InboxMessages: 1 << 30, InboxBytes: math.MaxInt, Receipts: 1 << 30, Now: time.Now})
+	x.store = backend.New(b, bachata.QueueOptions{InboxMessages: 1 << 30, InboxBytes: min(1<<40, math.MaxInt), Receipts: 1 << 30, Now: time.Now})
 	first(b, x.store.Dir)
 	x.open(b)
 	b.Cleanup(func() {
