@@ -15,9 +15,9 @@ type backlog struct {
 	chunk int
 }
 
-// put writes b to the descriptor, at the end of the batch if there is one. c.mu is held.
-func (c *conn) put(b []byte) error {
-	if c.out == nil && c.hold(b, nil) {
+// put writes b to the descriptor, later if that can wait. c.mu is held.
+func (c *conn) put(b []byte, answers bool) error {
+	if c.out == nil && c.hold(b, nil, answers) {
 		return nil
 	}
 	return c.write(b)

@@ -11,30 +11,40 @@ const (
 	mostCorked = 1024     // connections that do
 	mostCork   = 16 << 10 // bytes of one that do
 	mostHeld   = 2 * time.Millisecond
+
+	fewEvents  = 2            // of a batch that small, answers wait no longer than all else
+	answerSpan = mostHeld / 2 // an answer waits for one to two of them
 )
 
 // cork holds back what is written while a worker handles a batch, until the batch is done. What is written to one client
 // meanwhile goes out with one call, and clients are not woken one by one while there is more for them: most of what a
 // message costs is waking who waits for it.
+//
+// Answers wait longer where there is more to do: who was told that the server has a message will soon be told that it
+// was delivered, and that goes out with one call too. They go when a worker finds nothing to do, or after a while.
 type cork struct {
 	mu      sync.Mutex
 	batches int // under way
 	workers int // of these, those of workers, which close ends
+	events  int // of the last of these
 	closing int // goroutines that will write what is held back
 	conns   []*conn
 	spare   []*conn
+	answers [2][]*conn  // for which answers alone are held back: in this span, and in the one before
+	turned  time.Time   // when this span began
 	last    *runner     // of the session that was woken last
 	later   []woken     // sessions to serve at the end
 	center  *Center     // theirs
 	timer   *time.Timer // runs from the first of conns or later on, in case who is to write them is held up
 }
 
-// open is called when a batch begins, close when it is done, or held up.
-func (k *cork) open() {
+// open is called when a batch of that many events begins, close when it is done, or held up.
+func (k *cork) open(events int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.batches++
 	k.workers++
+	k.events = events
 }
 
 func (k *cork) close() {
@@ -43,7 +53,47 @@ func (k *cork) close() {
 	k.last = nil
 	k.batches--
 	k.workers--
+	k.turn()
 	k.write()
+}
+
+// rest is called when a worker finds nothing to do.
+func (k *cork) rest() {
+	k.mu.Lock()
+	if !k.patient() {
+		k.mu.Unlock()
+		return
+	}
+	k.hurry()
+	k.write()
+}
+
+// patient reports whether answers are held back. k.mu is held.
+func (k *cork) patient() bool { return len(k.answers[0])+len(k.answers[1]) > 0 }
+
+// turn has the answers of the span before written with all else, if this one is over. k.mu is held.
+func (k *cork) turn() {
+	if !k.patient() {
+		return
+	}
+	if now := time.Now(); now.Sub(k.turned) >= answerSpan {
+		k.join(1)
+		k.answers[0], k.answers[1] = k.answers[1], k.answers[0]
+		k.turned = now
+	}
+}
+
+// hurry has all answers written with all else. k.mu is held.
+func (k *cork) hurry() {
+	k.join(1)
+	k.join(0)
+}
+
+// join has the answers of a span written with all else. k.mu is held.
+func (k *cork) join(span int) {
+	k.conns = append(k.conns, k.answers[span]...)
+	clear(k.answers[span])
+	k.answers[span] = k.answers[span][:0]
 }
 
 // leave leaves to the end of a batch the session that c has woken, if it is the one that was woken last: who sends to many
@@ -85,9 +135,12 @@ func (k *cork) serve() {
 
 // limit sees to it that nothing is held back for too long. k.mu is held.
 func (k *cork) limit() {
-	if len(k.conns)+len(k.later) > 1 {
-		return
+	if len(k.conns)+len(k.later) <= 1 {
+		k.schedule()
 	}
+}
+
+func (k *cork) schedule() {
 	if k.timer == nil {
 		k.timer = time.AfterFunc(mostHeld, k.overdue)
 	} else {
@@ -130,12 +183,20 @@ func (k *cork) write() {
 	}
 }
 
-// take reports whether what is written to c is to be held back; then close will release it. c.mu is held.
-func (k *cork) take(c *conn) bool {
+// take reports whether what is written to c is to be held back; then it will be released. c.mu is held.
+func (k *cork) take(c *conn, answers bool) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.batches+k.closing == 0 || len(k.conns) >= mostCorked {
 		return false
+	}
+	if answers && k.workers > 0 && k.events > fewEvents && len(k.answers[0]) < manyCorked {
+		if !k.patient() {
+			k.turned = time.Now()
+			k.schedule()
+		}
+		k.answers[0] = append(k.answers[0], c)
+		return true
 	}
 	if len(k.conns) == manyCorked {
 		k.timer.Reset(0) // they are written in a row, while more is prepared
@@ -149,6 +210,7 @@ func (k *cork) take(c *conn) bool {
 func (k *cork) overdue() {
 	k.mu.Lock()
 	k.serve()
+	k.hurry()
 	k.write()
 }
 
@@ -173,29 +235,37 @@ func (c *conn) uncork() {
 
 // held is what waits for the end of a batch: frames of one connection, or one that many share.
 type held struct {
-	b      []byte
-	shared bool // nobody changes it
+	b       []byte
+	shared  bool // nobody changes it
+	answers bool // it is nothing but answers
 }
 
-// hold keeps b for the end of the batch, if there is one. It may be kept as shared, which holds the same. c.mu is held.
-func (c *conn) hold(b []byte, shared *held) bool {
-	first := c.corked
-	if first == nil {
-		if len(b) > mostCork || !c.h.poller.cork.take(c) {
+// hold keeps b for the end of the batch, if there is one, or longer, if it is nothing but answers. It may be kept as
+// shared, which holds the same. c.mu is held.
+func (c *conn) hold(b []byte, shared *held, answers bool) bool {
+	k := &c.h.poller.cork
+	first, now := c.corked, false
+	switch {
+	case first == nil:
+		if len(b) > mostCork || !k.take(c, answers) {
 			return false
 		}
 		if c.corked = shared; shared != nil {
 			return true
 		}
+	case first.answers && !answers:
+		first.answers = false
+		now = !k.take(c, false)
 	}
 	if first == nil || first.shared {
 		c.corked = c.h.buffers.held()
+		c.corked.answers = answers
 	}
 	if first != nil && first.shared {
 		c.corked.b = append(c.corked.b, first.b...)
 	}
 	c.corked.b = append(c.corked.b, b...)
-	if len(c.corked.b) > mostCork {
+	if now || len(c.corked.b) > mostCork {
 		c.release()
 	}
 	return true

@@ -190,7 +190,7 @@ func TestHeldWritesBecomeOverdue(t *testing.T) {
 	h := pollHandler(t)
 	c, client := pollPair(t, h, &quietReceiver{})
 	defer client.Close()
-	h.poller.cork.open()
+	h.poller.cork.open(1)
 	defer h.poller.cork.close()
 	if err := c.Write(c.AppendFrame(nil, []byte("hello"))); err != nil {
 		t.Fatal(err)

@@ -78,6 +78,7 @@ func (w *pollWorker) run() {
 		m := epollNow(w.e.fd, w.events[n:])
 		if n+m == 0 {
 			w.e.monitor.rest()
+			w.e.p.cork.rest()
 			if w.helper {
 				return
 			}
@@ -122,7 +123,7 @@ func (w *pollWorker) handle(n int) (rest int) {
 		return 0
 	}
 	at := (w.at.Load() + batchOne) | uint64(n)<<begunBits
-	w.e.p.cork.open()
+	w.e.p.cork.open(n)
 	w.at.Store(at)
 	m.watch()
 	for owes := 0; ; {
@@ -188,7 +189,7 @@ func (p *poller) answer(again []*conn, list []begun) []*conn {
 	for _, b := range list {
 		b.intake.settle()
 	}
-	p.cork.open()
+	p.cork.open(len(list))
 	defer p.cork.close()
 	for _, b := range list {
 		b.intake.answer()

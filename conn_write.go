@@ -23,13 +23,18 @@ func (c *conn) AppendPing(dst, payload []byte) []byte {
 
 // Write sends frames. What the kernel does not take at once is kept, up to MaxPending bytes: past it the client has
 // stopped reading, and the connection is closed with 4408 behind what is kept.
-func (c *conn) Write(frames []byte) error {
+func (c *conn) Write(frames []byte) error { return c.writeAs(frames, false) }
+
+// answer is Write for answers, which may go out with what is written next.
+func (c *conn) answer(frames []byte) error { return c.writeAs(frames, true) }
+
+func (c *conn) writeAs(frames []byte, answers bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.takes(len(frames)) {
 		return errSocketClosed
 	}
-	return c.send(frames)
+	return c.sendAs(frames, answers)
 }
 
 // plain is sharer's.
@@ -44,7 +49,7 @@ func (c *conn) share(f *held) error {
 		return errSocketClosed
 	case c.stream != nil || c.tls != nil:
 		return c.send(f.b)
-	case c.out == nil && c.hold(f.b, f):
+	case c.out == nil && c.hold(f.b, f, false):
 		return nil
 	}
 	return c.write(f.b)
@@ -96,20 +101,27 @@ func (c *conn) sendClose(code CloseCode, reason string) {
 }
 
 // send writes b, or keeps what can't be written now. c.mu is held.
-func (c *conn) send(b []byte) error {
+func (c *conn) send(b []byte) error { return c.sendAs(b, false) }
+
+// sendAs is send; answers may be kept longer. c.mu is held.
+func (c *conn) sendAs(b []byte, answers bool) error {
 	switch {
 	case c.dead:
 		return errSocketClosed
 	case c.stream != nil:
 		return c.stream.send(c, b)
 	case c.tls != nil:
-		if _, err := c.tls.Write(b); err != nil {
+		w := c.tls.NetConn().(*wire)
+		w.answers = answers
+		_, err := c.tls.Write(b)
+		w.answers = false
+		if err != nil {
 			c.lose(err)
 			return errSocketClosed
 		}
 		return nil
 	}
-	return c.put(b)
+	return c.put(b, answers)
 }
 
 // flushed goes on when nothing waits any more. c.mu is held.

@@ -179,11 +179,12 @@ func (b *intake) refuse(c *Center, err error, id ID) {
 	b.replies = append(b.replies, reply{code: CodeRefused, refusal: c.refusal(err, id)})
 }
 
-// corker is a socket that may hold back what is written to it and to others until all of it is.
+// corker is a socket that may hold back what is written to it and to others until all of it is, and answers for longer.
 type corker interface {
 	cork()
 	uncork()
 	later(*cause) bool
+	answer(frames []byte) error
 }
 
 // answer writes the answers. Those whom the intake has woken are to be served then (cause.run). Neither blocks.
@@ -221,7 +222,7 @@ func (b *intake) answer() {
 	c.count(CountAccepted, accepted)
 	c.count(CountDuplicate, duplicate)
 	if len(b.out) > 0 {
-		s.writeFrames(b.out)
+		s.writeAnswers(b.out)
 	}
 }
 

@@ -90,6 +90,8 @@ type wire struct {
 	hello *hello // nil unless there is something left to do with it
 	begun bool   // something was read
 	more  bool   // there may be something to read
+
+	answers bool // what is written is nothing but answers
 }
 
 // Read reads; of a descriptor that was taken, nothing is the error EAGAIN. crypto/tls sees that it is temporary, and
@@ -192,7 +194,7 @@ func (w *wire) Write(b []byte) (int, error) {
 	case w.conn.closed: // the alert at the end, which may get lost
 		return writeNow(w.conn.fd, b)
 	}
-	if err := w.conn.put(b); err != nil {
+	if err := w.conn.put(b, w.answers); err != nil {
 		return 0, err
 	}
 	return len(b), nil

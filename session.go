@@ -223,6 +223,17 @@ func (s *Session) writeFrames(frames []byte) {
 	s.writeLocked(frames)
 }
 
+// writeAnswers does that with what answers the client.
+func (s *Session) writeAnswers(frames []byte) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if c, ok := s.socket.(corker); !ok {
+		s.writeLocked(frames)
+	} else if c.answer(frames) != nil {
+		s.refused()
+	}
+}
+
 // writeLocked does that with the socket held, and reports whether the socket took it. One that did not is closed: it
 // will be detached, and nothing more is handed to it meanwhile.
 func (s *Session) writeLocked(frames []byte) bool {
