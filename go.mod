@@ -8,9 +8,7 @@ require (
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/redis/rueidis v1.0.79
 	go.uber.org/goleak v1.3.0
+	golang.org/x/sys v0.47.0
 )
 
-require (
-	github.com/gobwas/httphead v0.1.0 // indirect
-	golang.org/x/sys v0.47.0 // indirect
-)
+require github.com/gobwas/httphead v0.1.0 // indirect

@@ -173,6 +173,7 @@ func TestCrashEverywhere(t *testing.T) {
 			var cuts []cut
 			cutting := rand.New(rand.NewPCG(seed, 4))
 			mem := vfs.NewMem()
+			mem.SetDirect(rng.IntN(2) == 0)
 			o := &disk.Options{SegmentBytes: 64 << 10, FS: mem}
 			mem.OnOp(func(op vfs.Op) error {
 				mu.Lock()

@@ -195,6 +195,7 @@ func flip(t *testing.T, mem *vfs.Mem, text string) (name string, offset int64) {
 func TestDamage(t *testing.T) {
 	t.Parallel()
 	mem := vfs.NewMem()
+	mem.SetDirect(false) // else the messages are read from memory
 	q := open(t, mem, bachata.QueueOptions{})
 	for i := range 3 {
 		put(t, q, bachata.Item{Channels: []string{"bob"}, Dest: "bob", Payload: fmt.Appendf(nil, "payload %d", i)})

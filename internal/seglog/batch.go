@@ -107,13 +107,25 @@ func (l *Log) enqueueIfIdle() {
 func (l *Log) store(b *batch) error {
 	s := b.segment
 	if s.id != l.headed.Load() {
-		if err := writeSync(s, s.header(l.id).encode(), 0); err != nil {
+		if err := l.writeSync(s, s.header(l.id).encode(), 0); err != nil {
 			return err
 		}
 		l.headed.Store(s.id)
 	}
 	b.seal()
-	return writeSync(s, b.buf, b.offset)
+	return l.writeSync(s, b.buf, b.offset)
+}
+
+// writeSync makes p safe at the end of what was written.
+func (l *Log) writeSync(s *segment, p []byte, offset int64) error {
+	done, err := l.tail.write(l.fs, s, p, offset)
+	switch {
+	case err != nil:
+		return fmt.Errorf("write %d bytes at %d of segment %d: %w", len(p), offset, s.id, cause(err))
+	case done:
+		return nil
+	}
+	return writeSync(s, p, offset)
 }
 
 func writeSync(s *segment, p []byte, offset int64) error {

@@ -203,6 +203,7 @@ func crashLives(t *testing.T, rng *rand.Rand, k int) bool {
 		} else {
 			k = rng.IntN(60)
 		}
+		m.SetDirect(rng.IntN(2) == 0)
 		dieAt(m, k)
 		err := h.workload(o, rng, steps)
 		if err != nil && !errors.Is(err, errDead) {
@@ -289,6 +290,7 @@ func TestCrashWithAppenders(t *testing.T) {
 		m := vfs.NewMem()
 		o := options(m)
 		o.SegmentBytes = 4 << 10
+		m.SetDirect(k%2 == 0)
 		dieAt(m, k)
 		var safe [appenders]int
 		if l, _, err := reopen(o); err == nil {

@@ -97,6 +97,7 @@ func contains(entries []entry, e entry) bool {
 func TestReadFindsDamage(t *testing.T) {
 	t.Parallel()
 	m := vfs.NewMem()
+	m.SetDirect(false) // else what was written last is read from memory
 	l, _ := open(t, options(m))
 	put(t, l, []byte("before"))
 	e := put(t, l, record(1, 40))

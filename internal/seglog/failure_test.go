@@ -2,6 +2,7 @@ package seglog_test
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"syscall"
@@ -14,9 +15,16 @@ import (
 // TestFailedSync has each sync and each write fail once, in a process that lives on.
 func TestFailedSync(t *testing.T) {
 	t.Parallel()
+	for _, direct := range []bool{true, false} {
+		t.Run(fmt.Sprintf("direct=%t", direct), func(t *testing.T) { testFailedSync(t, direct) })
+	}
+}
+
+func testFailedSync(t *testing.T, direct bool) {
 	for k := 0; ; k++ {
 		rng := rand.New(rand.NewPCG(uint64(k), 99))
 		m, h := vfs.NewMem(), &history{}
+		m.SetDirect(direct)
 		o := options(m)
 		o.SegmentBytes = 4 << 10
 		failed := false

@@ -70,6 +70,8 @@ type Log struct {
 	ring     [ringSize]atomic.Pointer[batch]
 	segments atomic.Pointer[[]*segment] // oldest first, the active one last; replaced under mu
 
+	tail tail
+
 	mu      sync.Mutex
 	work    sync.Cond // for the writer: there is a batch, or it shall end
 	room    sync.Cond // for appenders: there may be room now
@@ -202,6 +204,8 @@ func (l *Log) markClean() error {
 // release gives back what an open log holds.
 func (l *Log) release() error {
 	var errs []error
+	l.tail.close()
+	l.tail.forget() // for Read to say that the log is closed
 	for _, s := range *l.segments.Load() {
 		errs = append(errs, s.file.Close())
 	}

@@ -24,7 +24,7 @@ func (l *Log) Read(pos Pos, n int, buf []byte) ([]byte, error) {
 		buf = make([]byte, total)
 	}
 	buf = buf[:total]
-	if _, err := s.file.ReadAt(buf, int64(pos.Offset)); err != nil {
+	if err := l.readAt(s, buf, int64(pos.Offset)); err != nil {
 		switch {
 		case errors.Is(err, fs.ErrClosed) && l.segment(pos.Segment) == nil:
 			err = ErrNoSegment
@@ -46,6 +46,15 @@ func (l *Log) Read(pos Pos, n int, buf []byte) ([]byte, error) {
 		return nil, s.damage(int64(pos.Offset), "%s", bad)
 	}
 	return rec, nil
+}
+
+// readAt reads what is safe, from memory if it is there.
+func (l *Log) readAt(s *segment, b []byte, offset int64) error {
+	if l.tail.read(s.id, b, offset) {
+		return nil
+	}
+	_, err := s.file.ReadAt(b, offset)
+	return err
 }
 
 // Scan calls fn for every record of a sealed segment, in order; rec is only valid during the call. An error of fn ends

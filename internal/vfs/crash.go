@@ -27,7 +27,7 @@ func (m *Mem) Crash(rng *rand.Rand) *Mem {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	after := NewMem()
-	after.capacity = m.capacity
+	after.capacity, after.indirect = m.capacity, m.indirect
 	copies := map[*inode]*inode{}
 	for _, dir := range slices.Sorted(maps.Keys(m.dirs)) {
 		d := newMemDir()

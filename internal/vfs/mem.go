@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sort"
 	"sync"
+	"syscall"
 )
 
 // Mem is a file system in memory that tells what was synced from what was not: Crash returns the disk as a power cut
@@ -16,6 +17,7 @@ type Mem struct {
 	dirs     map[string]*memDir
 	locks    map[string]bool
 	capacity int64
+	indirect bool // OpenDirect fails
 	hook     func(Op) error
 	ops      int
 }
@@ -51,6 +53,13 @@ func (m *Mem) SetCapacity(bytes int64) {
 	m.capacity = bytes
 }
 
+// SetDirect says whether files can be written past the cache, which they can at first.
+func (m *Mem) SetDirect(direct bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.indirect = !direct
+}
+
 // Create makes an empty file.
 func (m *Mem) Create(name string) (File, error) {
 	if err := m.op(Op{Kind: OpCreate, Name: name}); err != nil {
@@ -78,6 +87,20 @@ func (m *Mem) Open(name string) (File, error) { return m.open(name, false) }
 
 // OpenRead opens a file for reading.
 func (m *Mem) OpenRead(name string) (File, error) { return m.open(name, true) }
+
+// OpenDirect opens a file whose every write is synced. To the hook these are two operations.
+func (m *Mem) OpenDirect(name string) (DirectFile, error) {
+	f, err := m.open(name, false)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.indirect {
+		return nil, pathError("open", name, syscall.EINVAL)
+	}
+	return memDirect{f}, nil
+}
 
 func (m *Mem) open(name string, readOnly bool) (File, error) {
 	m.mu.Lock()

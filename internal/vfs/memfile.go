@@ -199,3 +199,18 @@ func (f *memFile) name() string {
 	defer f.fs.mu.Unlock()
 	return f.node.name
 }
+
+type memDirect struct{ File }
+
+func (f memDirect) WriteAt(p []byte, offset int64) (int, error) {
+	if !aligned(p, offset) {
+		return 0, pathError("write", f.File.(*memFile).name(), syscall.EINVAL)
+	}
+	n, err := f.File.WriteAt(p, offset)
+	if err != nil {
+		return n, err
+	}
+	return n, f.Sync()
+}
+
+func (memDirect) WillRead(int64, int64) {}
