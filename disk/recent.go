@@ -8,11 +8,11 @@ import (
 	"github.com/bachata-go/bachata/internal/inbox"
 )
 
-// recent is what receipts say of the messages that were written last: 400 KB, without a pointer. Most messages are
+// recent is what receipts say of the messages that were written last: 1.6 MB, without a pointer. Most messages are
 // confirmed soon, and then their receipt is made without reading the record again. It is safe for concurrent use.
 type recent struct {
 	mu    sync.Mutex
-	said  [1 << 12]said
+	said  [1 << 14]said
 	texts strings.Builder // of what was found
 }
 
