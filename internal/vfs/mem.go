@@ -88,7 +88,7 @@ func (m *Mem) Open(name string) (File, error) { return m.open(name, false) }
 // OpenRead opens a file for reading.
 func (m *Mem) OpenRead(name string) (File, error) { return m.open(name, true) }
 
-// OpenDirect opens a file whose every write is synced. To the hook these are two operations.
+// OpenDirect opens a file whose every write is synced, and nothing but what it writes. To the hook these are two operations.
 func (m *Mem) OpenDirect(name string) (DirectFile, error) {
 	f, err := m.open(name, false)
 	if err != nil {

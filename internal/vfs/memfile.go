@@ -50,6 +50,31 @@ func (n *inode) sync() {
 	n.pending = nil
 }
 
+// syncOnly makes safe what is between from and to. What was written elsewhere is not, unless the size is to change.
+func (n *inode) syncOnly(from, to int64) {
+	var rest []fileWrite
+	for _, w := range n.pending {
+		end := w.offset + int64(len(w.data))
+		switch {
+		case w.data == nil:
+			n.sync()
+			return
+		case end <= from || w.offset >= to:
+			rest = append(rest, w)
+			continue
+		}
+		if w.offset < from {
+			rest = append(rest, fileWrite{w.offset, w.data[:from-w.offset]})
+		}
+		if end > to {
+			rest = append(rest, fileWrite{to, w.data[to-w.offset:]})
+		}
+	}
+	n.pending = rest
+	n.synced = resize(n.synced, max(to, int64(len(n.synced))))
+	copy(n.synced[from:to], n.data[from:to])
+}
+
 // failSync does what hosts do: every other sector is on the disk, and what isn't is taken for written from now on, so
 // that no later sync brings it there. Processes go on seeing it.
 func (n *inode) failSync(parity int) {
@@ -137,7 +162,14 @@ func (f *memFile) WriteAt(p []byte, offset int64) (int, error) {
 	return n, nil
 }
 
-func (f *memFile) Sync() error {
+func (f *memFile) Sync() error { return f.syncBy((*inode).sync) }
+
+// syncOnly syncs what is between from and to.
+func (f *memFile) syncOnly(from, to int64) error {
+	return f.syncBy(func(n *inode) { n.syncOnly(from, to) })
+}
+
+func (f *memFile) syncBy(sync func(*inode)) error {
 	err := f.fs.op(Op{Kind: OpSync, Name: f.name()})
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
@@ -148,7 +180,7 @@ func (f *memFile) Sync() error {
 	if err := f.usable(); err != nil {
 		return pathError("sync", f.node.name, err)
 	}
-	f.node.sync()
+	sync(f.node)
 	return nil
 }
 
@@ -210,7 +242,7 @@ func (f memDirect) WriteAt(p []byte, offset int64) (int, error) {
 	if err != nil {
 		return n, err
 	}
-	return n, f.Sync()
+	return n, f.File.(*memFile).syncOnly(offset, offset+int64(n))
 }
 
 func (memDirect) WillRead(int64, int64) {}
