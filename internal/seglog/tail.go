@@ -40,6 +40,7 @@ func (t *tail) write(fs vfs.FS, s *segment, p []byte, offset int64) (done bool, 
 		return false, nil
 	}
 	if len(p) > directBytes {
+		t.willRead(t.base, t.end)
 		t.forget()
 		return false, nil
 	}
