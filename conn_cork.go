@@ -162,6 +162,7 @@ func (k *cork) yield() {
 	runtime.Gosched()
 	k.mu.Lock()
 	k.closing--
+	k.turn()
 	k.write()
 }
 

@@ -152,6 +152,28 @@ func TestAnswerWaits(t *testing.T) {
 	})
 }
 
+// An answer waits no longer when no worker ends a batch or finds nothing to do, but only goroutines of the pool write to others.
+// Each of them puts off the timer.
+func TestAnswerWaitsNotForWorkers(t *testing.T) {
+	t.Parallel()
+	x, other := newCorked(t), newCorked(t)
+	other.h = x.h
+	k := &x.h.poller.cork
+	x.batch(fewEvents+1, x.answers)
+	x.got("")
+	for range 2 {
+		other.cork()
+		other.writes()
+		k.mu.Lock()
+		k.timer.Stop()
+		k.turned = k.turned.Add(-answerSpan)
+		k.mu.Unlock()
+		other.uncork()
+		other.got("message ")
+	}
+	x.got("answer ")
+}
+
 // Many whose answers are held back don't keep each other waiting: those past the bound go out at the end of their batch.
 func TestManyAnswers(t *testing.T) {
 	t.Parallel()
