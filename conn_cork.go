@@ -260,7 +260,7 @@ func (c *conn) hold(b []byte, shared *held, answers bool) bool {
 	}
 	if first == nil || first.shared {
 		c.corked = c.h.buffers.held()
-		c.corked.answers = answers
+		c.corked.answers = answers && first == nil
 	}
 	if first != nil && first.shared {
 		c.corked.b = append(c.corked.b, first.b...)

@@ -152,6 +152,88 @@ func TestAnswerWaits(t *testing.T) {
 	})
 }
 
+// Answers of both spans go when there is nothing to do, and each is written once.
+func TestAnswersOfBothSpans(t *testing.T) {
+	t.Parallel()
+	const events = fewEvents + 1
+	x, y := newCorked(t), newCorked(t)
+	y.h = x.h
+	k := &x.h.poller.cork
+	for range 3 {
+		x.batch(events, x.answers)
+		x.batch(events, func() { k.turned = k.turned.Add(-answerSpan) })
+		x.batch(events, y.answers)
+		x.got("")
+		y.got("")
+		k.rest()
+		x.got("answer ")
+		y.got("answer ")
+	}
+}
+
+// The pool's answers don't wait: nobody may be there who finds nothing to do.
+func TestAnswersOfThePool(t *testing.T) {
+	t.Parallel()
+	x := newCorked(t)
+	x.batch(fewEvents+1, func() {})
+	x.cork()
+	x.answers()
+	x.uncork()
+	x.got("answer ")
+}
+
+// A connection for which more than answers are held back is to be written once, however much is added.
+func TestCorkedOnce(t *testing.T) {
+	t.Parallel()
+	x := newCorked(t)
+	k := &x.h.poller.cork
+	most := func(want int) {
+		t.Helper()
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if len(k.conns) > want {
+			t.Errorf("%d connections are to be written, want %d", len(k.conns), want)
+		}
+	}
+	x.batch(fewEvents+1, func() {
+		x.answers()
+		most(0)
+		for range 3 {
+			x.writes()
+			most(1)
+		}
+	})
+	x.got("answer message message message ")
+	x.batch(fewEvents+1, func() {
+		x.must(x.share(&held{b: []byte("shared "), shared: true}))
+		for range 3 {
+			x.answers()
+			x.writes()
+			most(1)
+		}
+	})
+	x.got("shared answer message answer message answer message ")
+}
+
+// What is held back is written before the connection is closed, for a client that has ended its side at once.
+func TestAnswerBeforeTheEnd(t *testing.T) {
+	t.Parallel()
+	h := pollHandler(t)
+	c, client := pollPair(t, h, &quietReceiver{})
+	defer client.Close()
+	k := &h.poller.cork
+	k.open(fewEvents + 1)
+	err := c.answer([]byte("answer "))
+	c.mu.Lock()
+	c.close(nil)
+	c.mu.Unlock()
+	k.close()
+	_ = client.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if b, readErr := io.ReadAll(client); err != nil || readErr != nil || string(b) != "answer " {
+		t.Errorf("the client got %q, %v; %v", b, readErr, err)
+	}
+}
+
 // An answer waits no longer when no worker ends a batch or finds nothing to do, but only goroutines of the pool write to others.
 // Each of them puts off the timer.
 func TestAnswerWaitsNotForWorkers(t *testing.T) {
