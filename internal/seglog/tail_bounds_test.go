@@ -272,7 +272,7 @@ func TestCrashWithLargeBatches(t *testing.T) {
 			l, got, err := reopen(o)
 			if err == nil {
 				if len(got) < safe || len(got) > len(want) {
-					t.Fatalf("crash at operation %d: %d records are there, %d were appended, %d were safe", k, len(got), len(want), safe)
+					t.Fatalf("crash at operation %d: %d records, %d were appended, %d were safe", k, len(got), len(want), safe)
 				}
 				wantEntries(t, got, want[:len(got)])
 				want, safe = got, len(got)
@@ -303,7 +303,7 @@ func TestCrashWithLargeBatches(t *testing.T) {
 		}
 		_, got := open(t, o)
 		if len(got) < safe || len(got) > len(want) {
-			t.Fatalf("crash at operation %d: %d records are there, %d were appended, %d were safe", k, len(got), len(want), safe)
+			t.Fatalf("crash at operation %d: %d records, %d were appended, %d were safe", k, len(got), len(want), safe)
 		}
 		wantEntries(t, got, want[:len(got)])
 		if t.Failed() {
