@@ -206,6 +206,7 @@ func (l *Log) release() error {
 	var errs []error
 	l.tail.close()
 	l.tail.forget() // for Read to say that the log is closed
+	l.tail.asking.Wait()
 	for _, s := range *l.segments.Load() {
 		errs = append(errs, s.file.Close())
 	}

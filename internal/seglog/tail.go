@@ -22,6 +22,7 @@ type tail struct {
 	// Of who writes.
 	segment *segment       // that was written to last
 	file    vfs.DirectFile // its; nil if it can't be written so
+	asking  sync.WaitGroup // willRead
 
 	mu   sync.RWMutex // held to change what follows, by who writes
 	id   uint32       // of the segment
@@ -101,10 +102,10 @@ func (t *tail) forget() {
 }
 
 // willRead has the host's cache take what is no longer in memory: for who connects some time later, the disk would be searched
-// message by message.
+// message by message. It does not wait, not even until the disk has time to be asked.
 func (t *tail) willRead(from, to int64) {
-	if from < to {
-		t.file.WillRead(from, to-from)
+	if file := t.file; from < to {
+		t.asking.Go(func() { file.WillRead(from, to-from) })
 	}
 }
 

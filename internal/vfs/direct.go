@@ -21,7 +21,8 @@ type DirectFile interface {
 	// WriteAt writes p, a piece of what AlignedBytes returned. What was written is safe from a power cut when it returns, as
 	// after File.Sync; after an error as little is known.
 	io.WriterAt
-	// WillRead has the host read n bytes at offset into its cache soon, if it can. It does not wait for that.
+	// WillRead has the host read n bytes at offset into its cache soon, if it can. It may wait for the disk to take the
+	// order, and may be called and be under way when the file is closed.
 	WillRead(offset, n int64)
 	io.Closer
 }
