@@ -28,7 +28,7 @@ func (r *registry) part(channel string) *registryPart {
 type hub struct {
 	center  *Center
 	channel string
-	refs    int32  // guarded by the part of the registry
+	refs    int32  // sessions, and work under way; guarded by the part of the registry
 	simple  runner // hands out what a simple queue holds
 
 	watching sync.Mutex // held while the watch is set up
@@ -122,9 +122,25 @@ func (h *hub) watch() error {
 
 // depart removes s from its hub, and the hub with the last of its sessions.
 func (c *Center) depart(s *Session) {
-	h := s.hub
-	h.remove(s)
-	part := c.registry.part(h.channel)
+	s.hub.remove(s)
+	s.hub.release()
+}
+
+// hold keeps h the hub of its channel until release, unless it was given up before.
+func (h *hub) hold() bool {
+	part := h.center.registry.part(h.channel)
+	part.mu.Lock()
+	defer part.mu.Unlock()
+	if h.refs == 0 {
+		return false
+	}
+	h.refs++
+	return true
+}
+
+// release gives h up if nobody else needs it.
+func (h *hub) release() {
+	part := h.center.registry.part(h.channel)
 	part.mu.Lock()
 	h.refs--
 	last := h.refs == 0
@@ -210,8 +226,16 @@ func (h *hub) confirmed(by *Session, cursors []Cursor) {
 }
 
 // work hands out what a simple queue holds: each item is gone from the queue before it is written, to all sockets of
-// the channel on this node (PROTOCOL.md, "Simple mode").
+// the channel on this node (PROTOCOL.md, "Simple mode"). If the last of them leaves meanwhile, whoever comes next is of
+// the same hub, and gets what is just being read.
 func (h *hub) work(d *delivery) {
+	if h.hold() {
+		defer h.release()
+		h.handOut(d)
+	}
+}
+
+func (h *hub) handOut(d *delivery) {
 	c := h.center
 	var room [2]*Session
 	for {

@@ -106,34 +106,48 @@ func (s *slow) read() int {
 	return n
 }
 
-// hookedQueue calls a function within the next Fetch.
+// hookedQueue calls a function within the next Fetch that finds something, which is gone from the queue then.
 type hookedQueue struct {
 	bachata.Queue
 	hook atomic.Pointer[func()]
 }
 
 func (q *hookedQueue) Fetch(ctx context.Context, channel string, after bachata.Cursor, limit bachata.Limit) ([]bachata.Envelope, error) {
-	if hook := q.hook.Swap(nil); hook != nil {
-		(*hook)()
+	list, err := q.Queue.Fetch(ctx, channel, after, limit)
+	if len(list) > 0 {
+		if hook := q.hook.Swap(nil); hook != nil {
+			(*hook)()
+		}
 	}
-	return q.Queue.Fetch(ctx, channel, after, limit)
+	return list, err
 }
 
-// What is taken off the queue while one socket goes and the next one comes is written to that one.
+// What is taken off the queue while one socket goes and the next one comes is written to that one, whichever is first.
 func TestSimpleReconnectDuringAFetch(t *testing.T) {
 	t.Parallel()
 	hooked := func(inner bachata.Queue) *hookedQueue { return &hookedQueue{Queue: inner} }
-	bubbleIn(t, &memory.Options{Simple: true}, nil, hooked, func(t *testing.T, c *bachata.Center, q *hookedQueue) {
-		anna, old := connect(t, c, "anna"), connect(t, c, "bob")
-		var next *peer
-		hook := func() {
-			next = connect(t, c, "bob")
-			old.session.Close(bachata.CloseNormal, "")
-		}
-		q.hook.Store(&hook)
-		anna.send(hi)
-		if got := next.take(); len(got) != 1 || got[0] != hiAt {
-			t.Errorf("the socket that came during the fetch was written %q, want %q", got, hiAt)
-		}
-	})
+	for _, first := range []string{"comes", "goes"} {
+		t.Run("one "+first+" first", func(t *testing.T) {
+			t.Parallel()
+			bubbleIn(t, &memory.Options{Simple: true}, nil, hooked, func(t *testing.T, c *bachata.Center, q *hookedQueue) {
+				anna, old := connect(t, c, "anna"), connect(t, c, "bob")
+				var next *peer
+				hook := func() {
+					if first == "goes" {
+						old.session.Detach()
+					}
+					next = connect(t, c, "bob")
+					old.session.Close(bachata.CloseNormal, "")
+				}
+				q.hook.Store(&hook)
+				anna.send(hi)
+				if got := next.take(); len(got) != 1 || got[0] != hiAt {
+					t.Errorf("the socket that came during the fetch was written %q, want %q", got, hiAt)
+				}
+				next.session.Detach()
+				anna.send(hi)
+				connect(t, c, "bob").expect(hiAt) // nobody took it meanwhile
+			})
+		})
+	}
 }
