@@ -204,9 +204,7 @@ func (l *Log) markClean() error {
 // release gives back what an open log holds.
 func (l *Log) release() error {
 	var errs []error
-	l.tail.close()
-	l.tail.forget() // for Read to say that the log is closed
-	l.tail.asking.Wait()
+	l.tail.shut()
 	for _, s := range *l.segments.Load() {
 		errs = append(errs, s.file.Close())
 	}

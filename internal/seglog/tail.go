@@ -94,6 +94,13 @@ func (t *tail) close() {
 	}
 }
 
+// shut gives back all that there is. Read finds then that the log is closed.
+func (t *tail) shut() {
+	t.close()
+	t.forget()
+	t.asking.Wait()
+}
+
 // forget has everything read from the file, until more is added.
 func (t *tail) forget() {
 	t.mu.Lock()

@@ -1,7 +1,9 @@
 package vfs
 
 import (
+	"errors"
 	"io"
+	"syscall"
 	"unsafe"
 )
 
@@ -28,7 +30,7 @@ type DirectFile interface {
 }
 
 // IsNotDirect reports whether err says that a file can't be written past the host's cache. Nothing was written then.
-func IsNotDirect(err error) bool { return isNotDirect(err) }
+func IsNotDirect(err error) bool { return errors.Is(err, syscall.EINVAL) }
 
 // AlignedBytes returns n bytes at a place in memory that is a multiple of DirectBlock.
 func AlignedBytes(n int) []byte {

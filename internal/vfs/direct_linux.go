@@ -1,7 +1,6 @@
 package vfs
 
 import (
-	"errors"
 	"os"
 	"syscall"
 
@@ -25,5 +24,3 @@ func (f osDirect) WillRead(offset, n int64) {
 		_ = c.Control(func(fd uintptr) { _ = unix.Fadvise(int(fd), offset, n, unix.FADV_WILLNEED) })
 	}
 }
-
-func isNotDirect(err error) bool { return errors.Is(err, syscall.EINVAL) }
