@@ -422,6 +422,33 @@ func TestHandlerShutdown(t *testing.T) {
 	}
 }
 
+// A hook that does not return keeps a handler from nothing but its own connection.
+func TestHandlerShutdownLeavesStuckHook(t *testing.T) {
+	t.Parallel()
+	for name := range drivers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			stuck, closing := make(chan bool), make(chan bool, 1)
+			var h *bachata.Handler
+			url := drivers[name](t, nil, func(handler *bachata.Handler) {
+				h = handler
+				h.OnClose = func(*bachata.Session) {
+					closing <- true
+					<-stuck
+				}
+			})
+			t.Cleanup(func() { close(stuck) })
+			ready(t, url).Close()
+			<-closing
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := h.Shutdown(ctx); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "has not returned") {
+				t.Errorf("Shutdown() = %v, want that a hook has not returned, and that its context ended", err)
+			}
+		})
+	}
+}
+
 func TestClosedCenter(t *testing.T) {
 	t.Parallel()
 	h := newHandler(t, nil, nil)

@@ -156,8 +156,8 @@ func (b *heartbeat) turn(silent, lost []*conn) (s, l []*conn) {
 }
 
 // Shutdown ends what Center.Shutdown has left: it takes no more connections, closes those that are open with 1001, and
-// waits until the last has gone and its OnClose has returned. When ctx ends first, it cuts them and returns the error
-// of ctx.
+// waits until the last has gone and its OnClose has returned. When ctx ends first, it cuts them and returns an error that
+// wraps that of ctx. A hook that has not returned a second after that is left to itself.
 func (h *Handler) Shutdown(ctx context.Context) error {
 	h.once.Do(h.setUp)
 	if h.setupErr != nil {
@@ -175,9 +175,16 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 		for _, c := range conns {
 			c.cut(errShutdown)
 		}
-		<-empty
 	}
-	h.helpers.Wait()
+	gone := make(chan struct{})
+	go func() {
+		<-empty
+		h.helpers.Wait()
+		close(gone)
+	}()
+	if stuck := awaitLast(ctx, gone); stuck != nil {
+		return stuck
+	}
 	return err
 }
 

@@ -2,14 +2,42 @@ package bachata
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 )
 
+// lastWait is how long a Shutdown waits, once its context has ended, for what it can only ask to end: hooks, routes, and a
+// queue that is making something safe.
+const lastWait = time.Second
+
+// errStuck says that something has not ended when it was asked to.
+var errStuck = errors.New("a hook, a route or the queue has not returned")
+
+// awaitLast returns when done is closed, or lastWait after the end of ctx; then its error says what both mean.
+func awaitLast(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	last := time.NewTimer(lastWait)
+	defer last.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-last.C:
+		return fmt.Errorf("%w: %w", errStuck, ctx.Err())
+	}
+}
+
 // Shutdown drains the center: no new sockets; every client is told to come back (1003), spread over a time that grows
 // with their number; nothing new is delivered, while 200s and pongs are still taken, until nothing is outstanding or ctx
 // ends. Then all sockets are closed (1001), and Close is called. What was not confirmed waits in its inbox.
-// The error is that of ctx, if it ended the wait; Close may take longer.
+//
+// If ctx ended the wait, the error wraps that of ctx. A hook, a route or a queue that has not returned a second after
+// that is left to itself, and neither Shutdown nor Close waits for it.
 func (c *Center) Shutdown(ctx context.Context) error {
 	c.closing.Store(true)
 	c.draining.Store(true)
@@ -25,13 +53,12 @@ func (c *Center) Shutdown(ctx context.Context) error {
 		s.pingIfDue()
 	}
 	err := c.settle(ctx)
-	for _, s := range c.sessions() {
-		s.Close(CloseGoingAway, "the server is going away")
+	c.stop()
+	if stuck := awaitLast(ctx, c.work.done); stuck != nil {
+		c.work.end()
+		err = stuck
 	}
-	if closeErr := c.Close(); err == nil {
-		err = closeErr
-	}
-	return err
+	return errors.Join(err, c.Close())
 }
 
 // settle waits until no session has anything outstanding.
@@ -56,19 +83,23 @@ func (c *Center) settle(ctx context.Context) error {
 
 // Close ends the center: sockets are closed (1001), what runs is asked to stop by its context and waited for,
 // routes and post-processing included: neither may call it. A Batch that is just making something safe is waited for as long
-// as its store takes. Timers that have not fired don't. It may be called twice.
+// as its store takes (Shutdown waits for less). Timers that have not fired don't. It may be called twice.
 func (c *Center) Close() error {
+	c.stop()
+	if c.stopWatch != nil {
+		defer c.stopWatch()
+	}
+	<-c.work.done
+	return nil
+}
+
+// stop is Close, but for waiting.
+func (c *Center) stop() {
 	c.closing.Store(true)
 	c.draining.Store(true)
 	for _, s := range c.sessions() {
 		s.Close(CloseGoingAway, "the server is going away")
 	}
 	c.cancel()
-	if c.stopWatch != nil {
-		defer c.stopWatch()
-	}
-
 	c.work.close()
-	<-c.work.done
-	return nil
 }

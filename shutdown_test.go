@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/bachata-go/bachata"
@@ -67,6 +68,45 @@ func TestShutdownEndsWithItsContext(t *testing.T) {
 		if d := time.Since(start); d != 5*time.Second {
 			t.Errorf("Shutdown took %v, want 5s", d)
 		}
+	})
+}
+
+// A route that ignores its context, or a queue whose disk is stuck, is waited for a second longer than the context says, and
+// not by the Close behind it.
+func TestShutdownLeavesWhatIsStuck(t *testing.T) {
+	t.Parallel()
+	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		stuck := make(chan bool)
+		if err := c.AddRoute(bachata.RouteFunc(func(context.Context, *bachata.Message, *bachata.Session) (bachata.Decision, error) {
+			<-stuck
+			return bachata.Pass(), nil
+		})); err != nil {
+			t.Fatal(err)
+		}
+		anna := connect(t, c, "anna")
+		returned := make(chan bool)
+		go func() {
+			anna.send(`{"id":"1","type":"nobody's"}`)
+			close(returned)
+		}()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		start := time.Now()
+		if err := c.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "has not returned") {
+			t.Errorf("Shutdown() = %v, want that something has not returned, and the end of its context", err)
+		}
+		if err := c.Close(); err != nil {
+			t.Errorf("Close() = %v", err)
+		}
+		if d := time.Since(start); d != 6*time.Second {
+			t.Errorf("Shutdown and Close took %v, want 6s", d)
+		}
+		if code := anna.closeCode(); code != bachata.CloseGoingAway {
+			t.Errorf("close code %d, want %d", code, bachata.CloseGoingAway)
+		}
+		close(stuck)
+		<-returned
 	})
 }
 

@@ -21,6 +21,8 @@ import (
 const (
 	// drainTimeout is how long clients get to confirm what they were sent, once the server was told to stop.
 	drainTimeout = 10 * time.Second
+	// closeTimeout is how long the queue gets to close after that: a stuck disk must not keep the program from ending.
+	closeTimeout = 5 * time.Second
 
 	headerTimeout  = 10 * time.Second
 	idleTimeout    = 2 * time.Minute
@@ -49,7 +51,7 @@ func serve(ctx context.Context, o *options, stdout, stderr io.Writer) (err error
 		return err
 	}
 	defer func() {
-		if closeErr := closeQueue(); closeErr != nil {
+		if closeErr := closeInTime(closeQueue); closeErr != nil {
 			err = errors.Join(err, fmt.Errorf("close queue: %w", closeErr))
 		}
 	}()
@@ -89,6 +91,18 @@ func serve(ctx context.Context, o *options, stdout, stderr io.Writer) (err error
 	drain(center, messages, healthz, server, logger)
 	<-ended
 	return nil
+}
+
+// closeInTime calls closeQueue, and returns without it after closeTimeout.
+func closeInTime(closeQueue func() error) error {
+	closed := make(chan error, 1)
+	go func() { closed <- closeQueue() }()
+	select {
+	case err := <-closed:
+		return err
+	case <-time.After(closeTimeout):
+		return fmt.Errorf("its storage has not answered for %s; what was answered with 100 is as safe as after a crash", formatDuration(closeTimeout))
+	}
 }
 
 // drain lets clients finish, then requests, each for a bounded time.
