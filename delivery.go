@@ -5,6 +5,7 @@ type delivery struct {
 	frames, text []byte
 	notice       Transport
 	ids          [1]ID
+	tail         []byte      // of the receipt that notice says, if the protocol is ours
 	hint         [1]Envelope // those that are being written, as in traffic
 	hintRoom     *envelopes
 	last         []byte // the message that was written last
@@ -48,17 +49,27 @@ func (d *delivery) appendNotice(p Protocol, e *Envelope) {
 	n := &d.notice
 	if e.Kind == KindGap {
 		n.Code, n.IDs, n.From, n.Dest, n.Time, n.Gap = CodeGap, nil, "", "", 0, e.Gap
-	} else {
-		d.ids[0] = e.ID
-		n.Code, n.IDs, n.From, n.Dest, n.Time, n.Gap = CodeDelivered, d.ids[:], e.From, e.Dest, e.Time, Gap{}
-		switch e.Outcome {
-		case OutcomeExpired:
-			n.Code = CodeExpired
-		case OutcomeDropped:
-			n.Code = CodeDropped
-		}
+		d.text = p.AppendTransport(d.text[:0], n)
+		return
 	}
-	d.text = p.AppendTransport(d.text[:0], n)
+	code := CodeDelivered
+	switch e.Outcome {
+	case OutcomeExpired:
+		code = CodeExpired
+	case OutcomeDropped:
+		code = CodeDropped
+	}
+	differs := n.Code != code || n.Time != e.Time || n.From != e.From || n.Dest != e.Dest
+	d.ids[0] = e.ID
+	n.Code, n.IDs, n.From, n.Dest, n.Time, n.Gap = code, d.ids[:], e.From, e.Dest, e.Time, Gap{}
+	if _, ours := p.(jsonProtocol); !ours {
+		d.text = p.AppendTransport(d.text[:0], n)
+		return
+	}
+	if differs { // but for the id, the receipts that one confirmation makes are alike
+		d.tail = appendTail(d.tail[:0], n)
+	}
+	d.text = append(appendIDs(appendCode(d.text[:0], code), n.IDs), d.tail...)
 }
 
 // writeTaken writes a message that a simple queue has handed over.

@@ -186,7 +186,7 @@ func appendMade(dst []byte, m *Message) []byte {
 
 // AppendTransport implements Protocol.
 func (jsonProtocol) AppendTransport(dst []byte, t *Transport) []byte {
-	dst = strconv.AppendInt(append(dst, `{"type":`...), int64(t.Code), 10)
+	dst = appendCode(dst, t.Code)
 	switch t.Code {
 	case CodeRefused:
 		dst = appendRefusal(dst, t)
@@ -208,6 +208,15 @@ func (jsonProtocol) AppendTransport(dst []byte, t *Transport) []byte {
 	default:
 		dst = appendIDs(dst, t.IDs)
 	}
+	return appendTail(dst, t)
+}
+
+func appendCode(dst []byte, code Code) []byte {
+	return strconv.AppendInt(append(dst, `{"type":`...), int64(code), 10)
+}
+
+// appendTail appends what follows on the ids.
+func appendTail(dst []byte, t *Transport) []byte {
 	if t.Dup {
 		dst = append(dst, `,"dup":true`...)
 	}
