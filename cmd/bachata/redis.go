@@ -154,6 +154,9 @@ func redisAdvice(r *redis.Options, err error) string {
 	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
 	_, network := errors.AsType[*net.OpError](err)
 	switch {
+	case r.Sentinel != "" && says("WRONGPASS", "invalid password", "NOAUTH"):
+		return "the server or its Sentinels ask for another user or password: check BACHATA_REDIS_PASSWORD and the user in the URL, " +
+			"for the Sentinels BACHATA_REDIS_SENTINEL_PASSWORD and sentinel_user=NAME"
 	case says("WRONGPASS", "invalid password"):
 		return "the server refuses this user or password: check BACHATA_REDIS_PASSWORD, --redis-password-file, and the user in the URL"
 	case says("NOAUTH"):
@@ -186,6 +189,8 @@ func redisAdvice(r *redis.Options, err error) string {
 		return "the server ended the connection: does it want TLS? Then write rediss://"
 	case r.TLS != nil && errors.Is(err, context.DeadlineExceeded):
 		return "no server answers there with TLS: if it does not speak TLS on this port, write redis:// or another port"
+	case says("unknown message type"):
+		return "what answers there is no Redis: check host and port"
 	case network, errors.Is(err, context.DeadlineExceeded), says("i/o timeout", "no such host"):
 		return "no server can be reached there: start it, or check host, port and firewall"
 	}

@@ -96,6 +96,7 @@ func TestRedisErrorsSayWhatToDo(t *testing.T) {
 	closed := redistest.Start(t, "--requirepass", redisPassword)
 	cluster := redistest.StartCluster(t, 3)
 	sentinel := redistest.StartSentinel(t)
+	other := startServer(t, "--queue", "memory:")
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -114,6 +115,8 @@ func TestRedisErrorsSayWhatToDo(t *testing.T) {
 		{"wrong password by a variable", "redis://" + closed.Addr(), []string{"BACHATA_REDIS_PASSWORD=wrong-horse"}, 1, []string{"refuses this user or password"}},
 		{"wrong user", "redis://anna:" + redisPassword + "@" + closed.Addr(), nil, 1, []string{"refuses this user or password"}},
 		{"no password", "redis://" + closed.Addr(), nil, 1, []string{"wants a password", "BACHATA_REDIS_PASSWORD"}},
+		{"no password for Sentinels", "redis://" + closed.Addr() + "?sentinel=chat", nil, 1, []string{"BACHATA_REDIS_SENTINEL_PASSWORD"}},
+		{"no Redis", "redis://" + other.address, nil, 1, []string{"no Redis", "port"}},
 		{"no cluster", "redis://" + open.Addr() + "?cluster=1", nil, 1, []string{"no cluster", "one host"}},
 		{"no cluster, two hosts", "redis://" + open.Addr() + "," + open.Addr(), nil, 1, []string{"no cluster", "one host"}},
 		{"database of a cluster", "redis://" + cluster.Nodes[0].Addr() + "/1", nil, 1, []string{"database 0"}},
