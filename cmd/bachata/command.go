@@ -29,15 +29,25 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		fmt.Fprintln(stdout, "bachata", version())
 		return exitOK
 	case "help", "--help", "-help", "-h":
-		if len(args) > 1 && args[1] == "serve" {
-			writeServeHelp(stdout)
-		} else {
-			fmt.Fprint(stdout, usage)
-		}
-		return exitOK
+		return runHelp(args[1:], stdout, stderr)
 	}
 	fmt.Fprintf(stderr, "bachata: unknown command %q\n\n%s", args[0], usage)
 	return exitUsage
+}
+
+func runHelp(args []string, stdout, stderr io.Writer) int {
+	switch {
+	case len(args) == 0:
+		fmt.Fprint(stdout, usage)
+	case args[0] == "serve":
+		writeServeHelp(stdout)
+	case args[0] == "disk":
+		fmt.Fprint(stdout, diskUsage)
+	default:
+		fmt.Fprintf(stderr, "bachata: no help on %q\n\n%s", args[0], usage)
+		return exitUsage
+	}
+	return exitOK
 }
 
 func runServe(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"syscall"
 
 	"github.com/bachata-go/bachata/disk"
 )
@@ -35,7 +36,7 @@ func diskCheck(dir string, stdout, stderr io.Writer) int {
 	case errors.Is(err, disk.ErrLocked):
 		fmt.Fprintf(stderr, "bachata: %q is in use: stop the server first\n", dir)
 		return exitFailed
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		fmt.Fprintf(stderr, "bachata: there is no disk queue in %q\n", dir)
 		return exitFailed
 	case errors.Is(err, fs.ErrPermission):
@@ -55,7 +56,7 @@ func diskCheck(dir string, stdout, stderr io.Writer) int {
 		for _, d := range report.Damage {
 			fmt.Fprintf(stdout, "DAMAGED: %s\n", d)
 		}
-		fmt.Fprintf(stderr, "bachata: %d places in %q are not as they were written\n", len(report.Damage), dir)
+		fmt.Fprintf(stderr, "bachata: places in %q that are not as they were written: %d\n", dir, len(report.Damage))
 		return exitFailed
 	}
 	fmt.Fprintln(stdout, "no damage")

@@ -13,7 +13,7 @@ Usage:
   bachata serve [options]      run the server, with a chat page to try it
   bachata disk check DIR       look for damage in the folder of a disk queue
   bachata version              print the version
-  bachata help [serve]         print this, or the options of serve
+  bachata help [COMMAND]       print this, or more on serve or disk
 
 To try it: run "bachata serve" and open the page that it names in two browsers.
 `
