@@ -41,7 +41,10 @@ type section struct {
 	options []option
 }
 
-const redisNote = "--queue redis://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]...][/DB][?NAME=VALUE&...] names a server; " +
+const tokenNote = "A client gives its token, if one is asked for, in the header \"Authorization: Bearer TOKEN\", or, as a browser must, " +
+	"by offering the WebSocket subprotocols \"bachata\" and \"bearer.TOKEN\"."
+
+const redisNote = "As QUEUE, redis://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]...][/DB][?NAME=VALUE&...] names a server; " +
 	"several hosts are a cluster, or the Sentinels of sentinel=MASTER. rediss:// is with TLS: ca=FILE names whom to trust, " +
 	"cert=FILE and key=FILE what to show, server_name=NAME what to expect. Also: prefix=TEXT of all keys, wait=N replicas before " +
 	"anything is accepted, wait_timeout=2s, timeout=5s, sentinel_user=NAME, shared=1 beside nodes of the original of 2015. " +
@@ -51,7 +54,7 @@ const redisNote = "--queue redis://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]...
 // serveSections is the one list of options: parsing, help and tests are made from it.
 func serveSections() []section {
 	return []section{
-		{title: "Who may connect", options: []option{
+		{title: "Who may connect", note: tokenNote, options: []option{
 			{name: "listen", arg: "ADDRESS", def: "127.0.0.1:8000", set: setListen,
 				help: "Address and port to serve on. Port 0 takes any free one."},
 			{name: "open-channels", boolean: true, def: "on for loopback, unless tokens are asked for", set: setOpenChannels,
@@ -60,7 +63,7 @@ func serveSections() []section {
 				set:  yesOrNo(func(o *options) *bool { return &o.allowAnyone }),
 				help: "Serve open channels on an address that others can reach. Whoever reaches it can read and confirm anybody's messages."},
 			{name: "jwt-secret-file", arg: "FILE", set: setFile(func(o *options) *string { return &o.jwtSecretFile }),
-				help: "Ask for a token (JWT) signed with this secret, by HS256. At least 32 bytes; a line end after them is left off. The token's \"sub\" is the user and the channel."},
+				help: "Ask for a token (JWT) signed with this secret, by HS256. At least 32 bytes; a line end after them is left off. The token's \"sub\" is the user and the channel; at its \"exp\" the connection ends."},
 			{name: "jwt-public-key-file", arg: "FILE", set: setFile(func(o *options) *string { return &o.jwtPublicKeyFile }),
 				help: "Ask for a token signed with the private half of this PEM key, by RS256 (RSA key) or EdDSA (Ed25519 key)."},
 		}},
