@@ -6,7 +6,7 @@ import (
 )
 
 // Direct returns the route for messages whose dest is a channel. It takes messages of the given types (none: of any
-// type) and passes those without a dest.
+// type) and passes those without a dest. Beside other routes give it types: without, it takes their messages too.
 func Direct(types ...string) Route { return &direct{types: types} }
 
 type direct struct{ types []string }

@@ -15,7 +15,8 @@ type Identity struct {
 	User string
 	// Channel is the inbox that the socket receives from, and where receipts for what it sends go. Required.
 	Channel string
-	// From is what others see and reply to; the server writes it into every message. Empty: the Channel.
+	// From is what others see and reply to; the server writes it into every message. Empty: the Channel. If it is not the
+	// Channel, a reply to it needs a route that knows whose it is: Direct takes a dest for a channel.
 	From string
 	// Expires is when the identity ends; zero: never.
 	Expires time.Time
