@@ -1,10 +1,12 @@
 package bachata_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -59,6 +61,36 @@ func ExampleHandler() {
 	// ws closed: 4403 not allowed
 	// request 3
 	// ws closed: 4401 not authenticated
+}
+
+// How a server ends: its clients confirm what they were sent, then connections go, then requests, then the queue.
+func ExampleHandler_Shutdown() {
+	queue := memory.New(nil)
+	center := bachata.NewCenter(queue, nil)
+	handler := &bachata.Handler{
+		Center: center,
+		Authenticate: func(r *http.Request) (bachata.Identity, error) {
+			return bachata.Identity{Channel: r.URL.Query().Get("channel")}, nil
+		},
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+
+	// On SIGTERM, for which signal.NotifyContext waits:
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	fmt.Println(center.Shutdown(ctx), handler.Shutdown(ctx), server.Shutdown(ctx), queue.Close())
+	fmt.Println(<-ended)
+
+	// Output:
+	// <nil> <nil> <nil> <nil>
+	// http: Server closed
 }
 
 // A server for many connections, and for people whose line is slow. With ServeTLS, or StartTLS here, connections of the
