@@ -43,7 +43,9 @@ func (s *Session) take(ctx context.Context, batch Batch, keys []Key) ([]Popped, 
 	popped, err := batch.PopDelivered(ctx, s.hub.channel, s.from(), keys)
 	if len(popped) != len(keys) {
 		popped = make([]Popped, len(keys))
-		err = errors.Join(ErrUnavailable, err)
+		if !errors.Is(err, ErrUnavailable) {
+			err = errors.Join(ErrUnavailable, err)
+		}
 	}
 	if err != nil {
 		s.center.logQueueError("pop", err)

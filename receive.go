@@ -133,7 +133,9 @@ func (c *Center) refusal(err error, id ID) *Refusal {
 	var r *Refusal
 	if !errors.As(err, &r) {
 		c.counters.Add(CountRouteErrors, 1)
-		c.log.Error("route", "error", err)
+		if !errors.Is(err, errPanic) { // which is logged already
+			c.log.Error("a route or a hook failed", "error", err)
+		}
 		r = &Refusal{Code: RefusedRoute, Reason: "the message could not be routed"}
 	}
 	c.counters.Add(CountRefused, 1)

@@ -3,6 +3,7 @@ package bachata_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -158,7 +159,9 @@ func TestDuplicateAfterDelivery(t *testing.T) {
 
 func TestRouteErrors(t *testing.T) {
 	t.Parallel()
-	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+	var log strings.Builder
+	o := &bachata.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	bubble(t, o, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
 		anna := connect(t, c, "anna")
 		if err := c.AddRoute(failing{}); err != nil {
 			t.Fatal(err)
@@ -170,6 +173,10 @@ func TestRouteErrors(t *testing.T) {
 			`{"type":400,"data":3,"code":"not_member","reason":"you left"}`,
 		)
 	})
+	if got := strings.Count(log.String(), "level=ERROR"); got != 2 ||
+		!strings.Contains(log.String(), "a route or a hook failed") || !strings.Contains(log.String(), "panic in a route or a hook") {
+		t.Errorf("an error and a panic were logged so, want one line each:\n%s", log.String())
+	}
 }
 
 type failing struct{ _ int }
