@@ -90,6 +90,22 @@ func TestRedisHealth(t *testing.T) {
 	anna.waitsFor(100)
 }
 
+func TestPageSaysThatNothingIsStored(t *testing.T) {
+	t.Parallel()
+	r := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
+	s := startServer(t, "--queue", "redis://"+r.Addr(), "--log", "off")
+	anna := newPerson(t, "anna")
+	anna.signIn(s.url)
+	anna.talksTo("bob")
+	r.Kill()
+	anna.says("one")
+	anna.waits("being told", `return document.querySelector("#toasts").textContent.includes("can't store messages")`)
+	anna.seesState("one", "queued")
+	r.Restart()
+	anna.seesState("one", "accepted")
+	anna.hasNoProblems()
+}
+
 func TestRedisErrorsSayWhatToDo(t *testing.T) {
 	t.Parallel()
 	open := redistest.Start(t)

@@ -168,7 +168,6 @@ view.on = {
   retry() {
     const state = chat.client.state;
     if (state.name === "stopped") signOut(byToken ? state.reason : "");
-    else if (state.name === "stopped") signIn(chat.name, sessionStorage.getItem("bachata/token") ?? undefined);
     else chat.client.retryNow();
   },
 };

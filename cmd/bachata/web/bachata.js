@@ -235,6 +235,7 @@ export class Client {
     }
     // The server does not know whether it has it: the same id goes out again, in its order, a little later.
     if (this.#leaving || this.#timers.resend) return;
+    if (!this.#retryDelay) this.on.notice("The server can't store messages at the moment. What you write is kept, and sent again.");
     this.#retryDelay = Math.min(RETRY_MOST, (this.#retryDelay || 500) * 2);
     this.#timer("resend", this.#retryDelay, () => {
       this.#sentHere.clear();
