@@ -44,7 +44,8 @@ type Handler struct {
 	OnMessage func(s *Session, m *Message) error
 	// OnClose is called when the socket of a session is gone, after the session was detached from its center.
 	OnClose func(s *Session)
-	// OnAuthError is called with what Authenticate returned.
+	// OnAuthError is called with the error that Authenticate returned, or with what is wrong with its Identity: a Channel
+	// that is missing, say. Neither is logged, for it may hold a token.
 	OnAuthError func(r *http.Request, err error)
 
 	// Origins are the origins, besides the endpoint's own host, whose pages may connect: "https://app.example", with a
