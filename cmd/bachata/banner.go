@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strings"
 
 	"github.com/bachata-go/bachata"
@@ -28,7 +29,7 @@ func writeBanner(w io.Writer, o *options, addr net.Addr, info bachata.Info, sign
 		{"page", "http://" + host + "/"},
 		{"websocket", socket},
 		{"health", "http://" + host + "/healthz"},
-		{"queue", o.queue.String() + " (" + info.Mode.String() + ")"},
+		{"queue", place(o.queue) + " (" + info.Mode.String() + ")"},
 		{"accepted", "100 means: " + info.Level},
 		{"open to", who},
 	} {
@@ -37,6 +38,16 @@ func writeBanner(w io.Writer, o *options, addr net.Addr, info bachata.Info, sign
 	text.WriteString("\nCtrl-C stops it.\n")
 	// There is nobody to tell if this can't be written.
 	_, _ = io.WriteString(w, text.String())
+}
+
+// place says where a queue is, wherever the program was started.
+func place(q queueSpec) string {
+	if q.kind == "disk" {
+		if at, err := filepath.Abs(q.at); err == nil {
+			q.at = at
+		}
+	}
+	return q.String()
 }
 
 // urlHost turns an address that was listened on into one that a browser can open.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +36,8 @@ type options struct {
 	redisPasswordFile    string
 	sentinelPassword     string
 	sentinelPasswordFile string
+
+	origins []string
 
 	maxMessage     int
 	windowMessages int
@@ -143,6 +146,9 @@ func (o *options) check() error {
 	case tokens && o.allowAnyone:
 		return usagef("%s together with a key for tokens: leave one out, with tokens nobody reads another's channel",
 			o.sources["allow-anyone-to-read-any-channel"])
+	case !tokens && len(o.origins) > 0:
+		return usagef("%s without a key for tokens: a page there could use any name. Add --jwt-secret-file or --jwt-public-key-file",
+			o.sources["origins"])
 	case o.maxMessage > o.inboxBytes:
 		return usagef("%s: %s is less than the largest message (%s): such a message would fit no inbox",
 			o.sources["inbox-bytes"], formatSize(int64(o.inboxBytes)), formatSize(int64(o.maxMessage)))
@@ -235,6 +241,18 @@ func setListen(o *options, text string) error {
 	return nil
 }
 
+func setOrigins(o *options, text string) error {
+	for origin := range strings.SplitSeq(text, ",") {
+		origin = strings.TrimSpace(origin)
+		u, err := url.Parse(origin)
+		if origin != "*" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || origin != u.Scheme+"://"+u.Host) {
+			return errors.New("is no list of origins like https://app.example,http://localhost:3000, nor *")
+		}
+		o.origins = append(o.origins, origin)
+	}
+	return nil
+}
+
 func setOpenChannels(o *options, text string) error {
 	var on bool
 	if err := yesOrNo(func(*options) *bool { return &on })(o, text); err != nil {
@@ -256,11 +274,18 @@ func setQueue(o *options, text string) error {
 		return errors.New("names no folder: write disk:DIR")
 	case slices.Contains(redisSchemes, kind):
 		return setRedis(o, text)
+	case isPath(text):
+		return fmt.Errorf("is no queue: write disk:%s for the folder", text)
 	default:
 		return errors.New("is no queue: write memory:, disk:DIR or redis://HOST:PORT")
 	}
 	o.queue = queueSpec{kind, at}
 	return nil
+}
+
+// isPath reports whether text is meant as a folder, and as nothing that could hold a password.
+func isPath(text string) bool {
+	return (strings.HasPrefix(text, "/") || strings.HasPrefix(text, "./") || strings.HasPrefix(text, "../")) && !strings.ContainsAny(text, ":@")
 }
 
 func setFile(field func(*options) *string) func(*options, string) error {

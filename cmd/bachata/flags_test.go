@@ -91,6 +91,12 @@ func TestParseOptionsFromFlagsAndVariables(t *testing.T) {
 		{"no log", []string{"--log", "off"}, nil, func(o *options) { o.log = logSpec{off: true} }},
 		{"others may come in with tokens", []string{"--listen", "0.0.0.0:80", "--jwt-secret-file", "s"}, nil,
 			func(o *options) { o.listen, o.jwtSecretFile = "0.0.0.0:80", "s" }},
+		{"pages of others with tokens", []string{"--origins", "https://app.example, http://[::1]:3000"}, []string{"BACHATA_JWT_SECRET_FILE=s"},
+			func(o *options) {
+				o.origins, o.jwtSecretFile = []string{"https://app.example", "http://[::1]:3000"}, "s"
+			}},
+		{"all pages with tokens", []string{"--origins", "*", "--jwt-secret-file", "s"}, nil,
+			func(o *options) { o.origins, o.jwtSecretFile = []string{"*"}, "s" }},
 		{"others may come in by the flag that names the danger", []string{"--listen", ":80", "--allow-anyone-to-read-any-channel"}, nil,
 			func(o *options) { o.listen, o.allowAnyone = ":80", true }},
 		{"variables that name nothing are found", nil, []string{"BACHATA_LISTN=x", "BACHATA_PORT=tcp://10.0.0.1", "BACHATA_SERVICE_HOST=10.0.0.1", "HOME=/"},
@@ -135,6 +141,8 @@ func TestParseOptionsNamesWhatIsWrong(t *testing.T) {
 		{"address", []string{"--listen", "localhost"}, nil, []string{"--listen", `"localhost"`, "127.0.0.1:8000"}},
 		{"port", []string{"--listen", "localhost:99999"}, nil, []string{"--listen", "65535"}},
 		{"queue", []string{"--queue", "kafka://x"}, nil, []string{"--queue", `"kafka://x"`, "disk:DIR", "redis://HOST:PORT"}},
+		{"a folder alone", []string{"--queue", "/var/lib/bachata"}, nil, []string{"--queue", `"/var/lib/bachata"`, "disk:/var/lib/bachata"}},
+		{"a folder with a password", []string{"--queue", "//anna:horse@h"}, nil, []string{"--queue", "disk:DIR"}},
 		{"Redis without slashes", []string{"--queue", "redis:h"}, nil, []string{"--queue", "redis://HOST:PORT"}},
 		{"Redis with an unknown option", []string{"--queue", "redis://:horse@h?wait=1&wat=2"}, nil, []string{"--queue", "redis://***@h?wait=1&***", "option 2", "wait_timeout"}},
 		{"Redis with a bad database", nil, []string{"BACHATA_QUEUE=redis://:horse@h/one"}, []string{"BACHATA_QUEUE", "redis://***@h/***", "database"}},
@@ -169,6 +177,10 @@ func TestParseOptionsNamesWhatIsWrong(t *testing.T) {
 		{"two keys", []string{"--jwt-secret-file", "a", "--jwt-public-key-file", "b"}, nil, []string{"--jwt-secret-file", "--jwt-public-key-file"}},
 		{"a key and open channels", []string{"--jwt-secret-file", "a", "--open-channels"}, nil, []string{"--open-channels"}},
 		{"a key and anyone", []string{"--jwt-secret-file", "a"}, []string{"BACHATA_ALLOW_ANYONE_TO_READ_ANY_CHANNEL=1"}, []string{"BACHATA_ALLOW_ANYONE"}},
+		{"an origin without a scheme", []string{"--origins", "app.example", "--jwt-secret-file", "s"}, nil, []string{"--origins", `"app.example"`, "https://app.example"}},
+		{"an origin with a path", nil, []string{"BACHATA_ORIGINS=https://app.example/"}, []string{"BACHATA_ORIGINS", "https://app.example,"}},
+		{"no origin behind a comma", []string{"--origins", "https://app.example,", "--jwt-secret-file", "s"}, nil, []string{"--origins"}},
+		{"pages of others without tokens", []string{"--origins", "https://app.example"}, nil, []string{"--origins", "any name", "--jwt-secret-file"}},
 		{"nobody", []string{"--open-channels=false"}, nil, []string{"--open-channels", "nobody"}},
 		{"messages larger than inboxes", []string{"--inbox-bytes", "10KiB"}, nil, []string{"--inbox-bytes", "10KiB", "64KiB"}},
 	} {

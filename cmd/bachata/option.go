@@ -66,6 +66,8 @@ func serveSections() []section {
 				help: "Ask for a token (JWT) signed with this secret, by HS256. At least 32 bytes; a line end after them is left off. The token's \"sub\" is the user and the channel; at its \"exp\" the connection ends."},
 			{name: "jwt-public-key-file", arg: "FILE", set: setFile(func(o *options) *string { return &o.jwtPublicKeyFile }),
 				help: "Ask for a token signed with the private half of this PEM key, by RS256 (RSA key) or EdDSA (Ed25519 key)."},
+			{name: "origins", arg: "ORIGIN[,ORIGIN...]", set: setOrigins,
+				help: "Let pages of other hosts connect, if they have a token: https://app.example, with a port if it is not the usual one, or * for all pages."},
 		}},
 		{title: "Where messages are kept", options: []option{
 			{name: "queue", arg: "QUEUE", def: "disk:bachata-data", set: setQueue, redact: redactQueue,

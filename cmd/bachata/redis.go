@@ -29,7 +29,7 @@ func setRedis(o *options, text string) error {
 
 // redactQueue makes the name of a queue fit to be seen: what is neither of the others may be meant as the URL of a Redis.
 func redactQueue(text string) string {
-	if kind, _, _ := strings.Cut(text, ":"); kind == "memory" || kind == "disk" {
+	if kind, _, _ := strings.Cut(text, ":"); kind == "memory" || kind == "disk" || isPath(text) {
 		return text
 	}
 	return redis.RedactURL(text)

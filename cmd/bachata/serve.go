@@ -128,6 +128,7 @@ func newHandler(o *options, signed *tokens, center *bachata.Center, logger *slog
 		Center:       center,
 		Authenticate: openChannel,
 		Subprotocols: []string{subprotocol},
+		Origins:      o.origins,
 		// Twice the window, as Handler asks for, and room for the largest message that goes alone.
 		MaxPending: max(minPending, 2*o.windowBytes, 2*o.maxMessage),
 		Logger:     logger,

@@ -252,9 +252,30 @@ func token(t *testing.T, claims jwt.MapClaims) string {
 	return text
 }
 
+// upgrades returns the status with which a handshake is answered.
+func upgrades(t *testing.T, s *server, header http.Header) int {
+	t.Helper()
+	r, err := http.NewRequestWithContext(within(t, stepTimeout), http.MethodGet, s.url+"/messages", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = header.Clone()
+	for name, value := range map[string]string{
+		"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+	} {
+		r.Header.Set(name, value)
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	return response.StatusCode
+}
+
 func TestServeWithTokens(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, "--queue", "memory:", "--jwt-secret-file", secretFile(t), "--log", "debug")
+	s := startServer(t, "--queue", "memory:", "--jwt-secret-file", secretFile(t), "--origins", "https://app.example", "--log", "debug")
 	anna := token(t, jwt.MapClaims{"sub": "anna"})
 	bearer := http.Header{"Authorization": {"Bearer " + anna}}
 
@@ -292,6 +313,11 @@ func TestServeWithTokens(t *testing.T) {
 	} {
 		if reason, code := dial(t, s, tt.query, tt.header).next(); code != tt.code || !strings.Contains(reason, tt.reason) {
 			t.Errorf("%s: closed with %d %q, want %d with %q", tt.name, code, reason, tt.code, tt.reason)
+		}
+	}
+	for origin, want := range map[string]int{"https://app.example": http.StatusSwitchingProtocols, "http://" + s.address: http.StatusSwitchingProtocols, "https://other.example": http.StatusForbidden} {
+		if got := upgrades(t, s, http.Header{"Authorization": bearer["Authorization"], "Origin": {origin}}); got != want {
+			t.Errorf("a page of %s is answered with status %d, want %d", origin, got, want)
 		}
 	}
 	expiring := dial(t, s, "", http.Header{"Authorization": {"Bearer " + token(t, jwt.MapClaims{"sub": "anna", "exp": time.Now().Unix() + 2})}})
