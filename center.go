@@ -96,7 +96,7 @@ type Center struct {
 	proto    Protocol
 	counters Counters
 	log      *slog.Logger
-	queueLog queueLog
+	errors   errorLog
 
 	seed     maphash.Seed
 	ctx      context.Context // ends with Close
@@ -267,11 +267,13 @@ func (c *Center) sweepSome(some []*Session) {
 	}()
 }
 
-func (c *Center) logQueueError(verb string, err error) {
+func (c *Center) queueFailed(call string, err error) {
 	if c.ctx.Err() == nil {
-		c.queueLog.write(c.log, verb, err)
+		c.errors.failed(c.log, call, err)
 	}
 }
+
+func (c *Center) queueAnswered(call string) { c.errors.answered(c.log, call) }
 
 // same compares two routes; routes that can't be compared are different.
 func same(a, b Route) (equal bool) {

@@ -48,7 +48,9 @@ func (s *Session) take(ctx context.Context, batch Batch, keys []Key) ([]Popped, 
 		}
 	}
 	if err != nil {
-		s.center.logQueueError("pop", err)
+		s.center.queueFailed("pop", err)
+	} else {
+		s.center.queueAnswered("pop")
 	}
 	return popped, err
 }
@@ -87,7 +89,7 @@ func (s *Session) confirmed(keys []Key, popped []Popped, err error) {
 	}
 	kick := left > 0 && s.freedLocked()
 	s.mu.Unlock()
-	c.counters.Add(CountConfirmed, confirmed)
+	c.count(CountConfirmed, confirmed)
 	s.hub.confirmed(s, cursors)
 	if kick {
 		s.pump.kick(c, s)

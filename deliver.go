@@ -131,11 +131,12 @@ func (s *Session) deliver(d *delivery) bool {
 	envelopes, err := c.queue.Fetch(c.ctx, s.hub.channel, after,
 		Limit{Messages: min(room.Messages, fetchLimit.Messages), Bytes: min(room.Bytes, fetchLimit.Bytes)})
 	if err != nil {
-		c.logQueueError("fetch", err)
+		c.queueFailed("fetch", err)
 		s.fallBehind()
 		s.retryLater()
 		return false
 	}
+	c.queueAnswered("fetch")
 	s.mu.Lock()
 	if s.retryDelay != 0 { // calm is not written to
 		s.retryDelay = 0
@@ -243,15 +244,9 @@ func (s *Session) writeInto(envelopes []Envelope, d *delivery) (all bool, arrive
 	if !s.writeBuilt(frame, d.frames) {
 		return false, nil
 	}
-	if messages > 0 {
-		c.counters.Add(CountWritten, messages)
-	}
-	if receipts > 0 {
-		c.counters.Add(CountReceipts, receipts)
-	}
-	if gaps > 0 {
-		c.counters.Add(CountGaps, gaps)
-	}
+	c.count(CountWritten, messages)
+	c.count(CountReceipts, receipts)
+	c.count(CountGaps, gaps)
 	return all, arrived
 }
 
@@ -321,7 +316,7 @@ func (s *Session) lookAround() {
 	}
 	pending, err := c.queue.Fetch(c.ctx, s.hub.channel, 0, c.options.Window)
 	if err != nil {
-		c.logQueueError("fetch", err)
+		c.queueFailed("fetch", err)
 		return
 	}
 	there := make(map[Cursor]bool, len(pending))

@@ -23,8 +23,43 @@ func TestQueueErrorsAreLoggedSparsely(t *testing.T) {
 			anna.expect(refused)
 			time.Sleep(100 * time.Millisecond)
 		}
+		q.putFails.Store(false)
+		anna.send(hi) // another channel's put may still fail: it is too early to say that all is well
+		anna.take()
+		if strings.Contains(log.String(), "again") {
+			t.Errorf("the queue is said to be available a moment after it was not:\n%s", log.String())
+		}
+		time.Sleep(time.Second)
+		for range 2 {
+			anna.send(hi)
+			anna.expect(`{"type":100,"data":"1","dup":true}`)
+		}
 	})
-	if strings.Count(log.String(), "verb=put") != 5 || strings.Count(log.String(), "unlogged=9") != 4 {
+	if strings.Count(log.String(), "level=ERROR") != 5 || strings.Count(log.String(), "call=put") != 6 || strings.Count(log.String(), "suppressed=9") != 4 {
 		t.Errorf("50 errors in 5 s were logged so, want one a second:\n%s", log.String())
+	}
+	if strings.Count(log.String(), `level=INFO msg="queue is available again"`) != 1 {
+		t.Errorf("that the queue works again was logged so, want once:\n%s", log.String())
+	}
+}
+
+// TestRouteErrorsAreLoggedSparsely has a route fail and panic again and again.
+func TestRouteErrorsAreLoggedSparsely(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	o := &bachata.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	bubble(t, o, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		if err := c.AddRoute(failing{}); err != nil {
+			t.Fatal(err)
+		}
+		anna := connect(t, c, "anna")
+		for range 20 { // 2 s
+			anna.send(`{"id":1,"type":"panic"}`, `{"id":2,"type":"fail"}`)
+			time.Sleep(100 * time.Millisecond)
+		}
+		anna.take()
+	})
+	if strings.Count(log.String(), "level=ERROR") != 4 || strings.Count(log.String(), "suppressed=9") != 2 {
+		t.Errorf("20 errors and 20 panics in 2 s were logged so, want one of each a second:\n%s", log.String())
 	}
 }

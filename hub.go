@@ -249,7 +249,7 @@ func (h *hub) handOut(d *delivery) {
 		}
 		envelopes, err := c.queue.Fetch(c.ctx, h.channel, 0, fetchLimit)
 		if err != nil {
-			c.logQueueError("fetch", err)
+			c.queueFailed("fetch", err)
 			c.after(simpleRetry, func(context.Context) { h.simple.kick(c, h) })
 			return
 		}

@@ -106,7 +106,7 @@ func (b *intake) settle() {
 	if err == nil {
 		return
 	}
-	b.center.logQueueError("wait", err)
+	b.center.queueFailed("wait", err)
 	clear(b.popped) // they are popped again
 	b.popErr = err
 	for i := range b.results {

@@ -199,7 +199,7 @@ func enterHook(inHook *atomic.Bool) {
 // caught is deferred where the application's code runs: it makes a panic an error.
 func (c *Center) caught(inHook *atomic.Bool, err *error) {
 	if p := recover(); p != nil {
-		c.log.Error("panic in a route or a hook", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		c.errors.write(c.log, "panic", "panic in a route or a hook", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		*err = errPanic
 	}
 	if inHook != nil {
@@ -213,7 +213,7 @@ func (c *Center) publish(channels []string, payload []byte) {
 	for _, channel := range channels {
 		if everywhere {
 			if err := p.Publish(c.ctx, channel, payload); err != nil {
-				c.logQueueError("publish", err)
+				c.queueFailed("publish", err)
 			}
 		} else if h := c.hubOf(channel); h != nil {
 			h.show(payload)

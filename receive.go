@@ -36,7 +36,7 @@ func (s *Session) collect(texts [][]byte, proven []Key, inHook *atomic.Bool, val
 	if !c.options.RefuseFrom {
 		b.reading.from = s.from()
 	}
-	c.counters.Add(CountFramesIn, int64(len(texts)))
+	c.count(CountFramesIn, int64(len(texts)))
 	for i, text := range texts {
 		b.left = len(texts) - i
 		s.receive(b, text)
@@ -134,7 +134,7 @@ func (c *Center) refusal(err error, id ID) *Refusal {
 	if !errors.As(err, &r) {
 		c.counters.Add(CountRouteErrors, 1)
 		if !errors.Is(err, errPanic) { // which is logged already
-			c.log.Error("a route or a hook failed", "error", err)
+			c.errors.write(c.log, "route", "a route or a hook failed", "error", err)
 		}
 		r = &Refusal{Code: RefusedRoute, Reason: "the message could not be routed"}
 	}
@@ -152,10 +152,12 @@ func (c *Center) refusal(err error, id ID) *Refusal {
 // put stores items. What the queue does not answer for is unavailable.
 func (c *Center) put(ctx context.Context, batch Batch, items []Item) []PutResult {
 	results, err := batch.Put(ctx, items)
+	if err != nil {
+		c.queueFailed("put", err)
+	} else {
+		c.queueAnswered("put")
+	}
 	if err != nil || len(results) != len(items) {
-		if err != nil {
-			c.logQueueError("put", err)
-		}
 		results = make([]PutResult, len(items))
 	}
 	for i := range results {

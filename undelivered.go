@@ -30,7 +30,7 @@ func (u *undelivered) PostProcess(ctx context.Context, c *Center, m *Message, ch
 		key := Key{ID: m.ID().Text, From: m.From(), Dest: m.Dest()}
 		delivered, err := c.queue.CheckDelivered(ctx, channel, key)
 		if err != nil {
-			c.logQueueError("check", err)
+			c.queueFailed("check", err)
 			return
 		}
 		if !delivered {
