@@ -75,6 +75,7 @@ type ending struct {
 	remote string      // the client's address, if it is to be logged
 
 	closeSeen bool // the client's close frame came
+	unasked   bool // before ours: the client may still answer pings
 	failed    bool // the client broke the protocol: its input is read only to be dropped
 	finished  bool // our side of the stream is ended
 }
@@ -289,5 +290,16 @@ func (c *conn) limitClose() {
 	if c.unsent() > 0 {
 		d += c.h.WriteTimeout
 	}
-	end.timer = time.AfterFunc(d, func() { c.cut(errNoClose) })
+	end.timer = time.AfterFunc(d, c.unanswered)
+}
+
+// unanswered ends a connection whose client has not ended it in time.
+func (c *conn) unanswered() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.end.closeSeen && c.end.finished {
+		c.close(nil) // it may still be reading what the kernel has for it
+	} else {
+		c.abort(errNoClose)
+	}
 }

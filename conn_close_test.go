@@ -2,6 +2,7 @@ package bachata_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -46,6 +47,36 @@ func TestCloseFromTheServer(t *testing.T) {
 			<-closed
 			s.Close(bachata.CloseNormal, "and again")
 			s.Detach()
+		})
+	}
+}
+
+// A client may still answer a ping behind its own close frame (RFC 6455, section 5.5.2). Were the connection reset for that,
+// what is still on its way to it would be lost: answers, receipts and the close frame.
+func TestPongBehindTheCloseOfTheClient(t *testing.T) {
+	t.Parallel()
+	for name, serve := range drivers {
+		if name == "wrapped" {
+			continue // no side of it can be ended by itself
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, _, closed := sessionOf(t, serve, nil)
+			c.write(join(texts(note), closeFrame(bachata.CloseNormal, "")))
+			if got := c.text(); got != accepted {
+				t.Errorf("answered %s, want %s", got, accepted)
+			}
+			c.expectClose(bachata.CloseNormal)
+			if b, err := io.ReadAll(c.r); err != nil || len(b) > 0 {
+				t.Errorf("behind the close frame came %q, %v; want the end of the stream", b, err)
+			}
+			for range 3 { // the second write finds what the first brought about
+				if _, err := c.Write(frame(fin|pong, "")); err != nil {
+					t.Fatalf("a pong behind the close frame: %v", err)
+				}
+			}
+			c.Conn.Close()
+			<-closed
 		})
 	}
 }

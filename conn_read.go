@@ -67,13 +67,16 @@ func (c *conn) begin(b []byte, inHook *atomic.Bool) *intake {
 
 	c.deaf, c.parts = true, nil
 	c.h.buffers.putArrivals(bt)
+	if c.session != nil && closing.fault.code == 0 {
+		c.session.Detach() // it may take the client a while to end its side, and nothing more can be said to it
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f := closing.fault; f.code != 0 {
 		c.ending().failed = true
 		c.sendClose(f.code, f.reason)
 	} else {
-		c.ending().closeSeen = true
+		c.ending().closeSeen, c.end.unasked = true, !c.closeSent
 		c.sendClose(closing.code, "")
 	}
 	c.settle()

@@ -1,6 +1,7 @@
 package bachata_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -19,19 +20,27 @@ import (
 // tightServer is a server whose kernel keeps little for a client that does not read.
 func tightServer(t *testing.T, h *bachata.Handler) string {
 	t.Helper()
-	server := httptest.NewUnstartedServer(h)
-	server.Listener = tightListener{server.Listener}
-	server.Start()
-	t.Cleanup(server.Close)
-	return "ws" + strings.TrimPrefix(server.URL, "http") + "/?channel=anna"
+	return serverThatKeeps(t, 16<<10, h)
 }
 
-type tightListener struct{ net.Listener }
+func serverThatKeeps(t *testing.T, size int, h *bachata.Handler) string {
+	t.Helper()
+	return listenAs(t, h, func(s *httptest.Server) {
+		s.Listener = keepingListener{s.Listener, size}
+		s.Start()
+	})
+}
 
-func (l tightListener) Accept() (net.Conn, error) {
+// keepingListener has the kernel keep so many bytes for a client that does not read.
+type keepingListener struct {
+	net.Listener
+	size int
+}
+
+func (l keepingListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err == nil {
-		_ = conn.(*net.TCPConn).SetWriteBuffer(16 << 10)
+		_ = conn.(*net.TCPConn).SetWriteBuffer(l.size)
 	}
 	return conn, err
 }
@@ -185,5 +194,31 @@ func TestEphemeralFlood(t *testing.T) {
 		if strings.Contains(string(payload), `"id":1`) {
 			return
 		}
+	}
+}
+
+// A client that closes, and has not read all after CloseTimeout, is let go, not cut: what the kernel keeps for it still comes.
+func TestSlowReaderCloses(t *testing.T) {
+	t.Parallel()
+	for name, portable := range map[string]bool{"polled": false, "parked": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			closed := make(chan bool, 1)
+			c := tightClient(t, serverThatKeeps(t, 1<<20, newHandler(t, nil, func(h *bachata.Handler) {
+				h.Portable = portable
+				h.CloseTimeout = 10 * time.Millisecond
+				h.OnClose = func(*bachata.Session) { closed <- true }
+			})))
+			const n = 1000 // of 127 bytes: more than the client's kernel takes, and less than the server's
+			c.write(join(bytes.Repeat(frame(fin|ping, strings.Repeat("x", 125)), n), closeFrame(bachata.CloseNormal, "")))
+			<-closed
+			for range n {
+				c.expect(pong)
+			}
+			c.expectClose(bachata.CloseNormal)
+			if b, err := io.ReadAll(c.r); err != nil || len(b) > 0 {
+				t.Errorf("behind the close frame came %q, %v; want the end of the stream", b, err)
+			}
+		})
 	}
 }

@@ -174,8 +174,8 @@ func (s *stream) noLinger() {
 	}
 }
 
-// closeWrite ends our side of the stream, if it can be ended by itself.
-func (s *stream) closeWrite(c *conn) {
+// closeWrite ends our side of the stream, and reports whether it can be ended by itself.
+func (s *stream) closeWrite(c *conn) bool {
 	half, ok := s.net.(interface{ CloseWrite() error })
 	switch {
 	case !ok:
@@ -184,6 +184,7 @@ func (s *stream) closeWrite(c *conn) {
 	default:
 		c.h.helpers.Go(func() { _ = half.CloseWrite() })
 	}
+	return ok
 }
 
 func (s *stream) close(c *conn) {

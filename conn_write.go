@@ -149,23 +149,29 @@ func (c *conn) settle() {
 	if !c.closeSent || c.unsent() > 0 || c.closed || end.finished {
 		return
 	}
-	switch {
-	case end.closeSeen || c.dead && end.failed:
-		end.finished = true
-		c.close(nil)
-	case end.failed:
-		// Closing now could make the kernel throw away the close frame, should the client still be sending: end our
-		// side only, and read until it ends its own.
-		end.finished = true
-		switch {
-		case c.stream != nil:
-			c.stream.closeWrite(c)
-		case c.tls != nil:
-			_ = c.tls.CloseWrite()
-		default:
-			shutdownWrite(c.fd)
-		}
+	if !end.closeSeen && !end.failed {
+		return
 	}
+	end.finished = true
+	// Closing now could make the kernel throw away what is still on its way to the client, the close frame for one, should
+	// it still be sending: whatever it likes if it has failed, pongs if it was the first to close. Then end our side only,
+	// and read until it ends its own.
+	if c.dead || end.closeSeen && !end.unasked || !c.closeWrite() && end.closeSeen {
+		c.close(nil)
+	}
+}
+
+// closeWrite ends our side of the stream, and reports whether it could. c.mu is held.
+func (c *conn) closeWrite() bool {
+	switch {
+	case c.stream != nil:
+		return c.stream.closeWrite(c)
+	case c.tls != nil:
+		_ = c.tls.CloseWrite()
+	default:
+		shutdownWrite(c.fd)
+	}
+	return true
 }
 
 // Buffered returns how many bytes wait for the client to read.
