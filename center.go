@@ -109,6 +109,7 @@ type Center struct {
 	intakes, deliveries, hintRooms sync.Pool
 
 	registry  registry
+	left      leftovers
 	closing   atomic.Bool // no new sockets
 	stopWatch func()      // nil: every hub watches its channel
 

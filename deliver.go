@@ -162,8 +162,8 @@ func (s *Session) fallBehind() {
 	s.behind = true
 }
 
-// writeEnvelopes writes envelopes to the socket, noting them in the window first (not in simple mode), and reports
-// whether all of them had room in it.
+// writeEnvelopes writes envelopes to the socket, noting them in the window first, and reports whether all of them had room
+// in it.
 func (s *Session) writeEnvelopes(envelopes []Envelope, d *delivery) bool {
 	all, arrived := s.writeInto(envelopes, d)
 	if len(arrived) > 0 {
@@ -187,11 +187,8 @@ func (s *Session) writeInto(envelopes []Envelope, d *delivery) (all bool, arrive
 		s.mu.Unlock()
 		return false, nil
 	}
-	barrier := false
-	if c.mode == Reliable {
-		s.engage()
-		_, barrier = s.socket.(Barrier)
-	}
+	s.engage()
+	_, barrier := s.socket.(Barrier)
 	for i := range envelopes {
 		e := &envelopes[i]
 		payload := e.Payload
@@ -199,27 +196,25 @@ func (s *Session) writeInto(envelopes []Envelope, d *delivery) (all bool, arrive
 			d.appendNotice(c.proto, e)
 			payload = d.text
 		}
-		if c.mode == Reliable {
-			w := written{cursor: e.Cursor, size: int32(len(payload))}
-			room := s.window.room(c.options.Window)
-			if room.Messages <= 0 || len(payload) > room.Bytes && s.window.messages > 0 {
-				s.stallLocked()
-				all = false
-				break
-			}
-			switch {
-			case e.Kind == KindMessage && !e.ID.IsZero():
-				w.id, w.from, w.dest = c.hash(e.ID.Text), c.hash(e.From), c.hash(e.Dest)
-			case barrier:
-				w.proof = s.pingSent + 1
-				s.unproven++
-			default:
-				arrived = append(arrived, Key{Cursor: e.Cursor})
-				w.state = confirming
-			}
-			s.window.add(w)
-			s.cursor = e.Cursor
+		w := written{cursor: e.Cursor, size: int32(len(payload))}
+		room := s.window.room(c.options.Window)
+		if room.Messages <= 0 || len(payload) > room.Bytes && s.window.messages > 0 {
+			s.stallLocked()
+			all = false
+			break
 		}
+		switch {
+		case e.Kind == KindMessage && !e.ID.IsZero():
+			w.id, w.from, w.dest = c.hash(e.ID.Text), c.hash(e.From), c.hash(e.Dest)
+		case barrier:
+			w.proof = s.pingSent + 1
+			s.unproven++
+		default:
+			arrived = append(arrived, Key{Cursor: e.Cursor})
+			w.state = confirming
+		}
+		s.window.add(w)
+		s.cursor = e.Cursor
 		switch e.Kind {
 		case KindMessage:
 			messages++

@@ -72,13 +72,40 @@ func (d *delivery) appendNotice(p Protocol, e *Envelope) {
 	d.text = append(appendIDs(appendCode(d.text[:0], code), n.IDs), d.tail...)
 }
 
-// writeTaken writes a message that a simple queue has handed over.
-func (s *Session) writeTaken(payload []byte, d *delivery) {
+// writeTaken writes a message that a simple queue has handed over, unless the session takes nothing; then it returns false.
+func (s *Session) writeTaken(payload []byte, d *delivery) bool {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	if s.isReady() {
-		s.writeMessage(payload, d)
+	if !s.isReady() {
+		return false
 	}
+	s.writeMessage(payload, d)
+	return true
+}
+
+// writeHandedOut is that for what was fetched from such a queue.
+func (s *Session) writeHandedOut(envelopes []Envelope, d *delivery) bool {
+	if len(envelopes) == 1 && envelopes[0].Kind == KindMessage {
+		return s.writeTaken(envelopes[0].Payload, d)
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if !s.isReady() {
+		return false
+	}
+	d.frames = d.frames[:0]
+	for i := range envelopes {
+		payload := envelopes[i].Payload
+		if envelopes[i].Kind != KindMessage { // from when the queue was reliable
+			d.appendNotice(s.center.proto, &envelopes[i])
+			payload = d.text
+		}
+		d.frames = s.socket.AppendFrame(d.frames, payload)
+	}
+	if s.writeLocked(d.frames) {
+		s.center.count(CountWritten, int64(len(envelopes)))
+	}
+	return true
 }
 
 // writeMessage writes one message, with the socket held.

@@ -247,18 +247,26 @@ func (h *hub) handOut(d *delivery) {
 			c.after(minRetry, func(context.Context) { h.simple.kick(c, h) })
 			return // what nobody reads is left in the queue
 		}
-		envelopes, err := c.queue.Fetch(c.ctx, h.channel, 0, fetchLimit)
-		if err != nil {
-			c.queueFailed("fetch", err)
-			c.after(simpleRetry, func(context.Context) { h.simple.kick(c, h) })
-			return
+		envelopes := c.left.take(h.channel)
+		if envelopes == nil {
+			var err error
+			if envelopes, err = c.queue.Fetch(c.ctx, h.channel, 0, fetchLimit); err != nil {
+				c.queueFailed("fetch", err)
+				c.after(simpleRetry, func(context.Context) { h.simple.kick(c, h) })
+				return
+			}
 		}
 		if len(envelopes) == 0 {
 			return
 		}
 		// Who came meanwhile gets it too: of the others some may be just going, and it is gone from the queue.
+		written := false
 		for _, s := range h.ready(nil) {
-			s.writeEnvelopes(envelopes, d)
+			written = s.writeHandedOut(envelopes, d) || written
+		}
+		if !written {
+			c.giveBack(h.channel, envelopes)
+			return // who comes next has it handed out
 		}
 		if envelopes[len(envelopes)-1].Last {
 			return

@@ -90,6 +90,9 @@ func (c *Center) Close() error {
 		defer c.stopWatch()
 	}
 	<-c.work.done
+	for channel, list := range c.left.all() {
+		c.putBack(channel, list)
+	}
 	return nil
 }
 

@@ -6,7 +6,7 @@ import "context"
 // left to the queue, and so is what might overtake what is just being handed out.
 func (h *hub) Take(ctx context.Context, payload []byte) bool {
 	by, ok := ctx.(*cause)
-	if !ok || !by.keeps || len(payload) == 0 || by.center != h.center || by.center.draining.Load() || !h.reads() ||
+	if !ok || !by.keeps || len(payload) == 0 || by.center != h.center || by.center.draining.Load() || !h.reads() || by.center.left.holds(h.channel) ||
 		!h.simple.state.CompareAndSwap(runnerIdle, runnerRunning) {
 		return false
 	}
@@ -29,7 +29,14 @@ func (h *hub) reads() bool {
 // hand writes what was taken.
 func (h *hub) hand(payload []byte, d *delivery) {
 	var room [2]*Session
+	written := false
 	for _, s := range h.list(room[:0]) {
-		s.writeTaken(payload, d)
+		written = s.writeTaken(payload, d) || written
+	}
+	if !written { // they are gone, or going
+		h.center.left.keep(h.channel, []Envelope{{Payload: payload}})
+		if h := h.center.hubOf(h.channel); h != nil {
+			h.simple.kick(h.center, h)
+		}
 	}
 }
