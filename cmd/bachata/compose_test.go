@@ -122,8 +122,20 @@ func TestImageHasAllPackages(t *testing.T) {
 // Who looks for an error in docs/redis.md finds it by words that the error has.
 func TestErrorsOfRedisPage(t *testing.T) {
 	t.Parallel()
+	errorsOfPage(t, "docs/redis.md", "Errors by their text", 20, "cmd/bachata/redis.go", "redis/*.go")
+}
+
+// So does who looks for what the log says in docs/disk.md.
+func TestErrorsOfDiskPage(t *testing.T) {
+	t.Parallel()
+	errorsOfPage(t, "docs/disk.md", "The log", 10, "*.go", "cmd/bachata/serve.go", "disk/*.go", "internal/inbox/*.go", "internal/seglog/*.go")
+}
+
+// errorsOfPage looks for what the tables under a heading of a page have, at least so many rows of it, in source files.
+func errorsOfPage(t *testing.T, name, heading string, least int, patterns ...string) {
+	t.Helper()
 	var source strings.Builder
-	for _, pattern := range []string{"cmd/bachata/redis.go", "redis/*.go"} {
+	for _, pattern := range patterns {
 		files, err := filepath.Glob(filepath.Join("../..", pattern))
 		if err != nil {
 			t.Fatal(err)
@@ -139,8 +151,7 @@ func TestErrorsOfRedisPage(t *testing.T) {
 			source.Write(b)
 		}
 	}
-	page := readRoot(t, "docs/redis.md")
-	_, errors, _ := strings.Cut(page, "\n## Errors by their text\n")
+	_, errors, _ := strings.Cut(readRoot(t, name), "\n## "+heading+"\n")
 	errors, _, _ = strings.Cut(errors, "\n## ")
 	rows := 0
 	quoted := regexp.MustCompile("`([^`]+)`")
@@ -159,11 +170,11 @@ func TestErrorsOfRedisPage(t *testing.T) {
 			// What stands for a number, or a name, is not in the source.
 			text = strings.NewReplacer("after 2s 0 of 1", "after %v %d of %d", "after 2s", "after %v", "7.0", "%d.%d").Replace(text)
 			if !strings.Contains(source.String(), text) {
-				t.Errorf("docs/redis.md explains the error %q, which nothing says", m[1])
+				t.Errorf("%s explains the error %q, which nothing says", name, m[1])
 			}
 		}
 	}
-	if rows < 20 {
-		t.Errorf("docs/redis.md explains %d errors, want at least 20", rows)
+	if rows < least {
+		t.Errorf("%s explains %d errors, want at least %d", name, rows, least)
 	}
 }
