@@ -183,7 +183,9 @@ func (s *Session) writeInto(envelopes []Envelope, d *delivery) (all bool, arrive
 	s.writing.Lock() // so that the order of the window is that of the socket
 	defer s.writing.Unlock()
 	s.mu.Lock()
-	if s.closed {
+	// A drain may have begun since the inbox was read: behind the 1003, whose writing waits for this one, nothing new comes.
+	// What a simple queue has handed out must be written all the same, for nobody else has it.
+	if s.closed || c.mode == Reliable && c.draining.Load() {
 		s.mu.Unlock()
 		return false, nil
 	}

@@ -131,6 +131,45 @@ func TestShutdownProvesReceipts(t *testing.T) {
 	})
 }
 
+// slowQueue reads the inbox of bob only when the gate is open.
+type slowQueue struct {
+	*faultyQueue
+	gate chan struct{}
+}
+
+func (q slowQueue) Fetch(ctx context.Context, channel string, after bachata.Cursor, limit bachata.Limit) ([]bachata.Envelope, error) {
+	if channel == "bob" {
+		<-q.gate
+	}
+	return q.faultyQueue.Fetch(ctx, channel, after, limit)
+}
+
+// What is just being read from an inbox when a drain begins is not written behind the 1003.
+func TestNothingNewBehindThe1003(t *testing.T) {
+	t.Parallel()
+	bubbleIn(t, nil, nil, func(inner bachata.Queue) slowQueue {
+		return slowQueue{&faultyQueue{Queue: inner}, make(chan struct{})}
+	}, func(t *testing.T, c *bachata.Center, q slowQueue) {
+		anna, bob := connect(t, c, "anna"), connect(t, c, "bob")
+		anna.send(`{"id":"1","type":"direct","dest":"anna"}`, `{"id":"2","type":"direct","dest":"bob"}`)
+		done := make(chan error, 1)
+		go func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			done <- c.Shutdown(ctx)
+		}()
+		if got := bob.take(); len(got) != 1 || !strings.HasPrefix(got[0], `{"type":1003,"data":`) {
+			t.Errorf("bob was told %q, want a 1003", got)
+		}
+		close(q.gate)
+		bob.expect()
+		anna.send(got1)
+		if err := <-done; err != nil {
+			t.Errorf("Shutdown() = %v, though nothing is outstanding", err)
+		}
+	})
+}
+
 func TestCloseUser(t *testing.T) {
 	t.Parallel()
 	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
