@@ -39,11 +39,19 @@ func untimed() *Handler {
 	return h
 }
 
-// batch calls do in a batch of so many events.
-func (x *corked) batch(events int, do func()) {
+// batch calls do in a batch of so many events, in which no span ends, however slow the test is.
+func (x *corked) batch(events int, do func()) { x.batchAt(events, time.Now().Add(time.Hour), do) }
+
+// spanEnds has a span end with a batch of so many events.
+func (x *corked) spanEnds(events int) { x.batchAt(events, time.Time{}, func() {}) }
+
+func (x *corked) batchAt(events int, turned time.Time, do func()) {
 	k := &x.h.poller.cork
 	k.open(events)
 	do()
+	k.mu.Lock()
+	k.turned = turned
+	k.mu.Unlock()
 	k.close()
 }
 
@@ -139,15 +147,13 @@ func TestAnswerWaits(t *testing.T) {
 	})
 	t.Run("for two spans at most", func(t *testing.T) {
 		x := newCorked(t)
-		k := &x.h.poller.cork
-		over := func() { k.turned = k.turned.Add(-answerSpan) }
 		x.batch(events, x.answers)
 		x.got("")
-		x.batch(events, over) // one ends
+		x.spanEnds(events)
 		x.got("")
 		x.batch(events, x.answers) // which is appended
 		x.got("")
-		x.batch(events, over)
+		x.spanEnds(events)
 		x.got("answer answer ")
 		x.batch(events, x.answers)
 		x.got("")
@@ -163,7 +169,7 @@ func TestAnswersOfBothSpans(t *testing.T) {
 	k := &x.h.poller.cork
 	for range 3 {
 		x.batch(events, x.answers)
-		x.batch(events, func() { k.turned = k.turned.Add(-answerSpan) })
+		x.spanEnds(events)
 		x.batch(events, y.answers)
 		x.got("")
 		y.got("")
@@ -249,7 +255,7 @@ func TestAnswerWaitsNotForWorkers(t *testing.T) {
 		other.cork()
 		other.writes()
 		k.mu.Lock()
-		k.turned = k.turned.Add(-answerSpan)
+		k.turned = time.Time{}
 		k.mu.Unlock()
 		other.uncork()
 		other.got("message ")
