@@ -104,6 +104,7 @@ func deliverMuch(t *testing.T, change func(h *bachata.Handler)) (c *client, s *b
 	center := bachata.NewCenter(queue, &bachata.Options{Window: bachata.Limit{Messages: 1000, Bytes: 64 << 20}})
 	done := make(chan bool, 1)
 	h := &bachata.Handler{Center: center, Authenticate: byName, OnClose: func(*bachata.Session) { done <- true }}
+	h.WriteTimeout = time.Hour // however long the sending takes
 	h.OnOpen = func(opened *bachata.Session, _ *http.Request) { s = opened }
 	change(h)
 	t.Cleanup(func() {
@@ -175,7 +176,10 @@ func TestWriteTimeout(t *testing.T) {
 // Ephemeral messages are dropped for a client that is behind with reading: nobody can cost it its connection by them.
 func TestEphemeralFlood(t *testing.T) {
 	t.Parallel()
-	url := tightServer(t, newHandler(t, nil, func(h *bachata.Handler) { h.Center = storingCenter(t) }))
+	url := tightServer(t, newHandler(t, nil, func(h *bachata.Handler) {
+		h.Center = storingCenter(t)
+		h.WriteTimeout = time.Hour // however long the flood takes
+	}))
 	bob := tightClient(t, strings.Replace(url, "anna", "bob", 1))
 	anna := ready(t, url)
 	flood := fmt.Sprintf(`{"type":"typing","dest":"bob","ephemeral":true,"data":%q}`, strings.Repeat("x", 60<<10))
