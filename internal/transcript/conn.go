@@ -60,8 +60,9 @@ type conn struct {
 	holding bool
 }
 
-// dial opens a WebSocket. A handshake that was refused is returned as ws.StatusError.
-func dial(ctx context.Context, url, channel string, header http.Header) (*conn, error) {
+// dial opens a WebSocket, which answers pings from the start unless noPongs is set. A handshake that was refused is returned
+// as ws.StatusError.
+func dial(ctx context.Context, url, channel string, header http.Header, noPongs bool) (*conn, error) {
 	d := ws.Dialer{Header: ws.HandshakeHeaderHTTP(header)}
 	n, br, _, err := d.Dial(ctx, url)
 	if err != nil {
@@ -70,7 +71,7 @@ func dial(ctx context.Context, url, channel string, header http.Header) (*conn, 
 	if br == nil {
 		br = bufio.NewReader(n)
 	}
-	c := &conn{net: n, channel: channel, events: newLine[event](), pings: newLine[string](), out: newLine[[]byte]()}
+	c := &conn{net: n, channel: channel, noPongs: noPongs, events: newLine[event](), pings: newLine[string](), out: newLine[[]byte]()}
 	c.ended.Go(func() { c.read(br) })
 	c.ended.Go(c.write)
 	return c, nil

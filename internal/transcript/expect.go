@@ -120,7 +120,7 @@ func (p *player) quiet(ctx context.Context, c *conn) error {
 		return err
 	}
 	if p.fence == nil {
-		f, err := dial(ctx, p.endpoint+"?channel="+fenceType, fenceType, nil)
+		f, err := dial(ctx, p.endpoint+"?channel="+fenceType, fenceType, nil, false)
 		if err != nil {
 			return fmt.Errorf("connect the fence: %w", err)
 		}

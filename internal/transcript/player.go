@@ -123,7 +123,7 @@ func (p *player) open(ctx context.Context, s Step) error {
 	if p.conns[s.Name] != nil {
 		return fmt.Errorf("%s is connected already", s.Name)
 	}
-	query, header := url.Values{"channel": {s.Name}}, http.Header{}
+	query, header, noPongs := url.Values{"channel": {s.Name}}, http.Header{}, false
 	for _, field := range strings.Fields(s.Text) {
 		key, value, ok := strings.Cut(field, "=")
 		switch {
@@ -131,11 +131,13 @@ func (p *player) open(ctx context.Context, s Step) error {
 			return fmt.Errorf("%q is not of the form key=value", field)
 		case key == "origin":
 			header.Set("Origin", value)
+		case field == "pongs=off":
+			noPongs = true
 		default:
 			query.Set(key, value)
 		}
 	}
-	c, err := dial(ctx, p.endpoint+"?"+query.Encode(), query.Get("channel"), header)
+	c, err := dial(ctx, p.endpoint+"?"+query.Encode(), query.Get("channel"), header, noPongs)
 	var status ws.StatusError
 	if s.Verb == Open && errors.As(err, &status) {
 		p.refused[s.Name] = int(status)
