@@ -35,6 +35,11 @@ func appendOps(b []byte, ops []inbox.Op) []byte {
 			last = op
 			b = binary.AppendUvarint(b, op.Seq)
 			b = binary.AppendUvarint(b, op.Receipt)
+			for _, seq := range op.More {
+				b = append(b, byte(inbox.OpRemove), flagSame)
+				b = binary.AppendUvarint(b, seq)
+				b = append(b, 0)
+			}
 		case inbox.OpGap:
 			b = appendString(b, op.Channel)
 			b = binary.AppendUvarint(b, op.Seq)

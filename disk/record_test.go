@@ -61,6 +61,20 @@ func unhex(t testing.TB, s string) []byte {
 	return b
 }
 
+// Receipts that leave together are as many removals in a record.
+func TestRecordOfManyTaken(t *testing.T) {
+	t.Parallel()
+	one := inbox.Op{Kind: inbox.OpRemove, Channel: "a", Seq: 2, Cause: inbox.Taken, By: "A", Time: 1001}
+	second, third, other := one, one, one
+	second.Seq, third.Seq, other.Seq, other.Channel = 300, 5, 7, "b"
+	together := one
+	together.More = []uint64{300, 5}
+	got, want := disk.AppendOps(nil, []inbox.Op{together, other}), disk.AppendOps(nil, []inbox.Op{one, second, third, other})
+	if string(got) != string(want) {
+		t.Errorf("encoded as %x, want %x", got, want)
+	}
+}
+
 func TestRecordGolden(t *testing.T) {
 	t.Parallel()
 	for _, g := range golden {

@@ -20,6 +20,9 @@ func (b *Book[R]) Apply(ops []Op, ref R, segment uint32) {
 				same = first - 1
 			}
 			b.applyRemove(op, first)
+			if len(op.More) > 0 {
+				b.applyTaken(op.Channel, op.More)
+			}
 		case OpGap:
 			b.applyGap(op, ref)
 		case OpReceipt:
@@ -132,6 +135,19 @@ func (b *Book[R]) applyRemove(op *Op, n int) {
 		}
 	}
 	b.remove(x, i)
+}
+
+// applyTaken has entries leave the inbox of channel of which nobody is told.
+func (b *Book[R]) applyTaken(channel string, seqs []uint64) {
+	x := b.find(channel)
+	for _, seq := range seqs {
+		if x == nil {
+			return
+		}
+		if i := x.index(seq); i >= 0 {
+			b.remove(x, i)
+		}
+	}
 }
 
 func (b *Book[R]) applyGap(op *Op, ref R) {

@@ -50,6 +50,42 @@ func TestReadsWithoutTheLock(t *testing.T) {
 	}
 }
 
+// Receipts that are taken one after the other are one change, wherever they stand between messages.
+func TestPopManyReceipts(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, bachata.QueueOptions{})
+	for i := range 8 {
+		id := fmt.Sprint(i)
+		h.put("anna", id, "bob")
+		h.pop("bob", bachata.Key{ID: id})
+		if i == 3 {
+			h.put("bob", "to anna", "anna")
+		}
+	}
+	found := h.fetch("anna") // four receipts, a message, four receipts
+	key := func(i int) bachata.Key { return bachata.Key{Cursor: bachata.Cursor(found[i].Seq)} }
+	keys := []bachata.Key{key(1), key(2), {Cursor: 1}, key(3), key(4), key(5), key(1), key(7), key(8)}
+	popped := make([]bachata.Popped, len(keys))
+	h.book.DecidePop("anna", "anna", keys, h.now, ^uint64(0), &h.ops, popped)
+	if n := h.ops.Len(); n != 3 {
+		t.Errorf("receipts, a message and receipts leave by %d changes, want 3", n)
+	}
+	h.book.Unmark("anna", popped)
+	h.ops.Reset()
+	h.book.DecidePop("anna", "anna", keys, h.now, ^uint64(0), &h.ops, popped)
+	for i, p := range popped {
+		if want := i != 2 && i != 6; p.Found != want || want && p.Cursor != keys[i].Cursor {
+			t.Errorf("popping the key %d found %+v, want found %v", i, p, want)
+		}
+	}
+	h.commit()
+	h.want("anna", "receipt 0 bob", "receipt 0 bob")
+	if left := h.fetch("anna"); left[0].Seq != found[0].Seq || left[1].Seq != found[6].Seq {
+		t.Errorf("%v are left, want %d and %d", left, found[0].Seq, found[6].Seq)
+	}
+	h.replay("anna", "bob")
+}
+
 // TestPopFromALargeInbox compares with a plain list, with ids that come several times.
 func TestPopFromALargeInbox(t *testing.T) {
 	t.Parallel()

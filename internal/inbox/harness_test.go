@@ -2,6 +2,7 @@ package inbox_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -39,7 +40,10 @@ func (h *harness) commit() {
 	if h.ops.Len() == 0 {
 		return
 	}
-	list := append([]inbox.Op(nil), h.ops.List...)
+	list := slices.Clone(h.ops.List)
+	for i := range list {
+		list[i].More = slices.Clone(list[i].More) // it is the Ops', which are used again
+	}
 	h.journal = append(h.journal, list)
 	h.book.Apply(list, len(h.journal), 1)
 	h.ops.Reset()

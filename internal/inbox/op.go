@@ -31,12 +31,13 @@ type Op struct {
 	Channel string // OpRemove, OpGap, OpReceipt: the inbox
 	Seq     uint64 // of the entry
 
-	Cause   Cause  // OpRemove; OpReceipt: what it tells
-	By      string // OpRemove, OpReceipt: who confirmed, or the channel that did not get it
-	Time    int64  // OpRemove, OpReceipt: when, ms
-	Entered int64  // OpReceipt: when it entered the inbox, ms
-	Receipt uint64 // OpRemove: the number of the receipt that goes to the origin; 0: none
-	Origin  string // OpRemove: where the receipt goes; for waking, not stored
+	Cause   Cause    // OpRemove; OpReceipt: what it tells
+	By      string   // OpRemove, OpReceipt: who confirmed, or the channel that did not get it
+	Time    int64    // OpRemove, OpReceipt: when, ms
+	Entered int64    // OpReceipt: when it entered the inbox, ms
+	Receipt uint64   // OpRemove: the number of the receipt that goes to the origin; 0: none
+	More    []uint64 // OpRemove, Taken: more entries of the inbox that leave with it; a record has a removal for each
+	Origin  string   // OpRemove: where the receipt goes; for waking, not stored
 
 	ID   bachata.ID // OpReceipt; OpRemove: set by Apply, if said
 	Dest string     // OpReceipt; OpRemove: set by Apply, if said
@@ -96,19 +97,39 @@ type Told struct {
 type Ops struct {
 	List []Op
 	next uint64
+	seqs []uint64 // room for Op.More
+	from int      // where in it that of the last change begins
 }
 
 // Reset empties the list.
 func (o *Ops) Reset() {
 	clear(o.List)
 	o.List = o.List[:0]
-	o.next = 0
+	o.next, o.seqs = 0, o.seqs[:0]
 }
 
 // Len returns how many changes there are.
 func (o *Ops) Len() int { return len(o.List) }
 
 func (o *Ops) add(op Op) { o.List = append(o.List, op) }
+
+// taken adds that an entry leaves of which nobody is told: to the last change, if that says so of another one of the same
+// inbox. Receipts leave by the hundred.
+func (o *Ops) taken(channel, by string, seq uint64, now int64) {
+	if n := len(o.List); n > 0 {
+		last := &o.List[n-1]
+		if last.Kind == OpRemove && last.Cause == Taken && last.Channel == channel && last.By == by && last.Time == now {
+			if last.More == nil {
+				o.from = len(o.seqs)
+			}
+			o.seqs = append(o.seqs, seq)
+			last.More = o.seqs[o.from:]
+			return
+		}
+	}
+	op := o.more()
+	op.Kind, op.Channel, op.Seq, op.Cause, op.By, op.Time = OpRemove, channel, seq, Taken, by, now
+}
 
 // more adds an empty change, to be filled in before the next is added. An Op is large: it is not copied for each message.
 func (o *Ops) more() *Op {

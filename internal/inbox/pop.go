@@ -16,13 +16,14 @@ func (b *Book[R]) DecidePop(channel, by string, keys []bachata.Key, now int64, v
 		}
 		e.meta |= flagMarked
 		popped[i] = bachata.Popped{Found: true, Cursor: bachata.Cursor(e.seq)}
+		if e.meta.kind() != bachata.KindMessage {
+			ops.taken(channel, by, e.seq, now)
+			continue
+		}
 		op := ops.more()
-		op.Kind, op.Channel, op.Seq, op.Cause, op.By, op.Time = OpRemove, channel, e.seq, Taken, by, now
-		if e.meta.kind() == bachata.KindMessage {
-			op.Cause = Delivered
-			if b.tells(e) {
-				op.Receipt, op.Origin = ops.number(b.seq), b.origin(e)
-			}
+		op.Kind, op.Channel, op.Seq, op.Cause, op.By, op.Time = OpRemove, channel, e.seq, Delivered, by, now
+		if b.tells(e) {
+			op.Receipt, op.Origin = ops.number(b.seq), b.origin(e)
 		}
 	}
 }
