@@ -15,7 +15,8 @@ import (
 )
 
 var (
-	errSocketClosed = errors.New("bachata: socket is closed")
+	errSocketClosed = errors.New("bachata: socket is closed") // and took nothing of what was to be written
+	errSocketBroke  = errors.New("bachata: socket broke")     // it may have taken a part
 	errSilent       = errors.New("bachata: no answer to a ping")
 	errNoClose      = errors.New("bachata: no answer to a close frame")
 	errShutdown     = errors.New("bachata: handler shut down")

@@ -29,14 +29,14 @@ func (c *conn) write(b []byte) error {
 		n, err := writeNow(c.fd, b)
 		if err != nil && err != syscall.EAGAIN {
 			c.lose(err)
-			return errSocketClosed
+			return errSocketBroke
 		}
 		if b = b[n:]; len(b) == 0 {
 			return nil
 		}
 		if err := c.h.poller.watchOutput(c.fd); err != nil {
 			c.lose(err)
-			return errSocketClosed
+			return errSocketBroke
 		}
 		c.out = &backlog{due: time.Now().Add(c.h.WriteTimeout), chunk: flushSize}
 		c.out.timer = time.AfterFunc(c.h.WriteTimeout, c.overdue)

@@ -118,7 +118,7 @@ func (s *stream) send(c *conn, b []byte) error {
 		c.h.buffers.putOutput(o)
 		if err != nil {
 			c.lose(err)
-			return errSocketClosed
+			return errSocketBroke
 		}
 	}
 	if len(b) == 0 {

@@ -117,7 +117,7 @@ func (c *conn) sendAs(b []byte, answers bool) error {
 		w.answers = false
 		if err != nil {
 			c.lose(err)
-			return errSocketClosed
+			return errSocketBroke
 		}
 		return nil
 	}

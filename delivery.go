@@ -1,5 +1,7 @@
 package bachata
 
+import "errors"
+
 // delivery is room for what is written to sockets, one after the other.
 type delivery struct {
 	frames, text []byte
@@ -72,18 +74,15 @@ func (d *delivery) appendNotice(p Protocol, e *Envelope) {
 	d.text = append(appendIDs(appendCode(d.text[:0], code), n.IDs), d.tail...)
 }
 
-// writeTaken writes a message that a simple queue has handed over, unless the session takes nothing; then it returns false.
+// writeTaken writes a message that a simple queue has handed over, and reports whether the socket took it.
 func (s *Session) writeTaken(payload []byte, d *delivery) bool {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	if !s.isReady() {
-		return false
-	}
-	s.writeMessage(payload, d)
-	return true
+	return s.isReady() && s.writeMessage(payload, d)
 }
 
-// writeHandedOut is that for what was fetched from such a queue.
+// writeHandedOut is that for what was fetched from such a queue. If the socket broke, it may have taken a part, and none of
+// it is handed out again.
 func (s *Session) writeHandedOut(envelopes []Envelope, d *delivery) bool {
 	if len(envelopes) == 1 && envelopes[0].Kind == KindMessage {
 		return s.writeTaken(envelopes[0].Payload, d)
@@ -102,21 +101,26 @@ func (s *Session) writeHandedOut(envelopes []Envelope, d *delivery) bool {
 		}
 		d.frames = s.socket.AppendFrame(d.frames, payload)
 	}
-	if s.writeLocked(d.frames) {
-		s.center.count(CountWritten, int64(len(envelopes)))
+	err := s.socket.Write(d.frames)
+	if err != nil {
+		s.refused()
+		return !errors.Is(err, errSocketClosed)
 	}
+	s.center.count(CountWritten, int64(len(envelopes)))
 	return true
 }
 
-// writeMessage writes one message, with the socket held.
-func (s *Session) writeMessage(payload []byte, d *delivery) {
+// writeMessage writes one message, with the socket held, and reports whether the socket took it.
+func (s *Session) writeMessage(payload []byte, d *delivery) bool {
 	frame := d.shared(s.socket, payload)
 	if d.frames = d.frames[:0]; frame == nil {
 		d.frames = s.socket.AppendFrame(d.frames, payload)
 	}
-	if s.writeBuilt(frame, d.frames) {
-		s.center.counters.Add(CountWritten, 1)
+	if !s.writeBuilt(frame, d.frames) {
+		return false
 	}
+	s.center.counters.Add(CountWritten, 1)
+	return true
 }
 
 // writeBuilt writes a frame that is shared, if there is one, and then frames, with the socket held. It reports whether the

@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// leftovers are messages of a simple queue that were handed out when nobody of their channel was there any more to write
-// them to. Who connects next gets them, before what the queue holds.
+// leftovers are messages of a simple queue that were handed out when no socket of their channel was there any more, or took
+// them. Who connects next gets them, before what the queue holds.
 type leftovers struct {
 	channels atomic.Int64 // that have some
 	mu       sync.Mutex

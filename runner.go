@@ -152,10 +152,8 @@ func (c *Center) runAll(list []woken) {
 	for i := range list {
 		w := &list[i]
 		if w.taken != nil {
-			w.worker.(*hub).hand(w.taken, d)
-			if !w.runner.again() {
-				continue
-			}
+			w.worker.(*hub).serve(w.taken, d)
+			continue
 		}
 		w.runner.run(w.worker, d)
 	}

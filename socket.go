@@ -8,7 +8,7 @@ type Socket interface {
 	AppendFrame(dst, text []byte) []byte
 	// Write sends what AppendFrame and AppendPing built, in order, after all that was written before. It does not
 	// block: what the network does not take at once is kept, up to a bound, past which the socket closes itself.
-	// The bytes stay the caller's. An error means that the socket is closed.
+	// The bytes stay the caller's. An error means that the socket is closed, and has not taken all of them.
 	Write(frames []byte) error
 	// Close ends the socket after what was written; it may be called twice and does not block.
 	Close(code CloseCode, reason string)

@@ -7,7 +7,7 @@ import "context"
 func (h *hub) Take(ctx context.Context, payload []byte) bool {
 	by, ok := ctx.(*cause)
 	if !ok || !by.keeps || len(payload) == 0 || by.center != h.center || by.center.draining.Load() || !h.reads() || by.center.left.holds(h.channel) ||
-		!h.simple.state.CompareAndSwap(runnerIdle, runnerRunning) {
+		!h.simple.state.CompareAndSwap(runnerIdle, runnerRunning) || !h.hold() { // if it was given up, it runs nothing any more
 		return false
 	}
 	by.woken = append(by.woken, woken{&h.simple, h, payload})
@@ -26,17 +26,23 @@ func (h *hub) reads() bool {
 	return false
 }
 
-// hand writes what was taken.
+// serve hands out what was taken, and then what came meanwhile.
+func (h *hub) serve(taken []byte, d *delivery) {
+	defer h.release()
+	h.hand(taken, d)
+	if h.simple.again() {
+		h.simple.run(h, d)
+	}
+}
+
+// hand writes what was taken. Take has held h, so that who came meanwhile is of it, and is handed nothing later before.
 func (h *hub) hand(payload []byte, d *delivery) {
 	var room [2]*Session
 	written := false
 	for _, s := range h.list(room[:0]) {
 		written = s.writeTaken(payload, d) || written
 	}
-	if !written { // they are gone, or going
+	if !written { // they are gone, or going: who comes next has it handed out
 		h.center.left.keep(h.channel, []Envelope{{Payload: payload}})
-		if h := h.center.hubOf(h.channel); h != nil {
-			h.simple.kick(h.center, h)
-		}
 	}
 }

@@ -1,0 +1,91 @@
+package bachata_test
+
+import (
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bachata-go/bachata"
+	"github.com/bachata-go/bachata/memory"
+)
+
+// What is handed over stays before what came later, also for a socket that comes when the last one has just gone.
+func TestSimpleHandOverKeepsTheOrder(t *testing.T) {
+	t.Parallel()
+	bubbleOnSimple(t, func(t *testing.T, c *bachata.Center, _ *fetchCounter) {
+		anna, bob := connect(t, c, "anna"), connect(t, c, "bob")
+		next := &peer{t: t, socket: &socket{}}
+		anna.onWrite = func() { // at the 100s: the first is handed over, the second waits behind it in the queue
+			anna.onWrite = nil
+			bob.session.Detach()
+			var err error
+			if next.session, err = c.Attach(next.socket, bachata.Identity{Channel: "bob"}); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(time.Millisecond) // in the bubble: until all that follows from it is done
+		}
+		anna.send(hi, second)
+		next.expect(`{"type":1000,"max":65536,"from":"bob"}`, hiAt, secondAt)
+	})
+}
+
+// What a socket does not take, because it is being closed, is for the next one.
+func TestSimpleSocketTakesNothingMore(t *testing.T) {
+	t.Parallel()
+	shut := func(p *peer) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.closed = bachata.CloseStopped // and its client has not answered that yet
+	}
+	t.Run("handed over", func(t *testing.T) {
+		t.Parallel()
+		bubbleOnSimple(t, func(t *testing.T, c *bachata.Center, _ *fetchCounter) {
+			anna, bob := connect(t, c, "anna"), connect(t, c, "bob")
+			shut(bob)
+			anna.send(hi, second)
+			connect(t, c, "bob").expect(hiAt, secondAt)
+		})
+	})
+	t.Run("fetched", func(t *testing.T) {
+		t.Parallel()
+		bubbleIn(t, &memory.Options{Simple: true}, nil, hookedMemory, func(t *testing.T, c *bachata.Center, q *fetchHookedMemory) {
+			bob := connect(t, c, "bob")
+			hook := func() { shut(bob) }
+			q.hooked.hook.Store(&hook)
+			putHi(t, q)
+			synctest.Wait()
+			connect(t, c, "bob").expect(hiAt)
+		})
+	})
+}
+
+// That goes for connections too, and for several messages that are written at once.
+func TestSimpleConnectionTakesNothingMore(t *testing.T) {
+	t.Parallel()
+	for name, serve := range drivers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			q := memory.New(&memory.Options{Simple: true})
+			center, sessions := centerOn(t, q), make(chan *bachata.Session, 2)
+			url := serve(t, nil, func(h *bachata.Handler) {
+				h.Center = center
+				h.OnOpen = func(s *bachata.Session, _ *http.Request) { sessions <- s }
+			})
+			ready(t, url)
+			s := <-sessions
+			s.Close(bachata.CloseStopped, "") // which the client has not answered yet
+			me := []string{s.Identity().Channel}
+			if _, err := q.Put(t.Context(), []bachata.Item{{Channels: me, Payload: []byte(hiAt)}, {Channels: me, Payload: []byte(secondAt)}}); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the socket refuses", func() bool { return bachata.Refused(s) })
+			next := ready(t, url)
+			for _, want := range []string{hiAt, secondAt} {
+				if got := next.text(); got != want {
+					t.Errorf("the next socket was written %s, want %s", got, want)
+				}
+			}
+		})
+	}
+}
