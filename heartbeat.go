@@ -182,7 +182,9 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 		h.helpers.Wait()
 		close(gone)
 	}()
-	if stuck := awaitLast(ctx, gone); stuck != nil {
+	last, cancel := lastly(ctx)
+	defer cancel()
+	if stuck := awaitLast(last, gone); stuck != nil {
 		return stuck
 	}
 	return err

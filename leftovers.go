@@ -66,24 +66,40 @@ func (l *leftovers) all() map[string][]Envelope {
 // other nodes serve the same queue, they may be where its user is now: there it goes back, to the end.
 func (c *Center) giveBack(channel string, list []Envelope) {
 	if c.stopWatch == nil {
-		c.putBack(channel, list)
+		c.putBack(context.Background(), map[string][]Envelope{channel: list})
 		return
 	}
 	c.left.keep(channel, list)
 }
 
-// putBack puts what was handed out into the queue once more.
-func (c *Center) putBack(channel string, list []Envelope) {
+// putLeftBack puts all that is left into the queue once more.
+func (c *Center) putLeftBack(ctx context.Context) { c.putBack(ctx, c.left.all()) }
+
+// putBack puts what was handed out for channels into the queue once more.
+func (c *Center) putBack(ctx context.Context, lists map[string][]Envelope) {
 	var items []Item
-	for i := range list {
-		if e := &list[i]; e.Kind == KindMessage {
-			items = append(items, Item{Channels: []string{channel}, ID: e.ID, From: e.From, Dest: e.Dest, Payload: e.Payload})
+	for channel, list := range lists {
+		for i := range list {
+			if e := &list[i]; e.Kind == KindMessage {
+				items = append(items, Item{Channels: []string{channel}, ID: e.ID, From: e.From, Dest: e.Dest, Payload: e.Payload})
+			}
 		}
 	}
 	if len(items) == 0 {
 		return
 	}
-	if _, err := c.queue.Put(context.Background(), items); err != nil {
-		c.log.Error("messages that were handed out are lost", "channel", channel, "messages", len(items), "error", err)
+	results, err := c.queue.Put(ctx, items)
+	lost := len(items)
+	if err == nil {
+		for _, r := range results {
+			if _, refused := judge(r); refused != nil {
+				err = refused
+			} else {
+				lost--
+			}
+		}
+	}
+	if lost > 0 {
+		c.errors.write(c.log, "put back", "messages that were handed out are lost", "messages", lost, "error", err)
 	}
 }

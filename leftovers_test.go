@@ -1,7 +1,11 @@
 package bachata_test
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,6 +62,73 @@ func TestSimpleSocketTakesNothingMore(t *testing.T) {
 			connect(t, c, "bob").expect(hiAt)
 		})
 	})
+}
+
+// stoppingQueue does not put anything more, from when it is stuck, before the context ends.
+type stoppingQueue struct {
+	*fetchHookedMemory
+	stuck bool
+}
+
+func (q *stoppingQueue) Put(ctx context.Context, items []bachata.Item) ([]bachata.PutResult, error) {
+	if q.stuck {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return q.fetchHookedMemory.Put(ctx, items)
+}
+
+// leaveOne has a message for bob handed out when he has just gone.
+func leaveOne(t *testing.T, c *bachata.Center, q *fetchHookedMemory) {
+	t.Helper()
+	bob := connect(t, c, "bob")
+	hook := func() { bob.session.Detach() }
+	q.hooked.hook.Store(&hook)
+	putHi(t, q)
+	synctest.Wait()
+}
+
+// A queue that is stuck does not keep Shutdown from ending either when something is to go back to it.
+func TestShutdownWithLeftoversOfAStuckQueue(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	o := &bachata.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	bubbleIn(t, &memory.Options{Simple: true}, o, func(inner bachata.Queue) *stoppingQueue {
+		return &stoppingQueue{fetchHookedMemory: hookedMemory(inner)}
+	}, func(t *testing.T, c *bachata.Center, q *stoppingQueue) {
+		leaveOne(t, c, q.fetchHookedMemory)
+		q.stuck = true
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		start := time.Now()
+		if err := c.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Shutdown() = %v, want the end of its context", err)
+		}
+		if d := time.Since(start); d != 6*time.Second {
+			t.Errorf("Shutdown took %v, want 6s", d)
+		}
+	})
+	if !strings.Contains(log.String(), "handed out are lost\" messages=1") {
+		t.Errorf("logged %q, want that a message for bob is lost", log.String())
+	}
+}
+
+// What the inbox has no room for any more when it goes back is said to be lost.
+func TestLeftoversOfAFullInbox(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	qo := &memory.Options{Simple: true, InboxMessages: 1}
+	o := &bachata.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	bubbleIn(t, qo, o, hookedMemory, func(t *testing.T, c *bachata.Center, q *fetchHookedMemory) {
+		leaveOne(t, c, q)
+		putHi(t, q)
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if !strings.Contains(log.String(), "handed out are lost\" messages=1") {
+		t.Errorf("logged %q, want that a message for bob is lost", log.String())
+	}
 }
 
 // That goes for connections too, and for several messages that are written at once.

@@ -15,20 +15,25 @@ const lastWait = time.Second
 // errStuck says that something has not ended when it was asked to.
 var errStuck = errors.New("a hook, a route or the queue has not returned")
 
-// awaitLast returns when done is closed, or lastWait after the end of ctx; then its error says what both mean.
-func awaitLast(ctx context.Context, done <-chan struct{}) error {
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
+// lastly returns a context that ends lastWait after ctx, and whose cause then says what both mean.
+func lastly(ctx context.Context) (last context.Context, cancel func()) {
+	last, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		time.AfterFunc(lastWait, func() { end(fmt.Errorf("%w: %w", errStuck, ctx.Err())) })
+	})
+	return last, func() {
+		stop()
+		end(nil)
 	}
-	last := time.NewTimer(lastWait)
-	defer last.Stop()
+}
+
+// awaitLast returns when done is closed, or last ends; then its error is the cause.
+func awaitLast(last context.Context, done <-chan struct{}) error {
 	select {
 	case <-done:
 		return nil
-	case <-last.C:
-		return fmt.Errorf("%w: %w", errStuck, ctx.Err())
+	case <-last.Done():
+		return context.Cause(last)
 	}
 }
 
@@ -53,12 +58,18 @@ func (c *Center) Shutdown(ctx context.Context) error {
 		s.pingIfDue()
 	}
 	err := c.settle(ctx)
+	last, cancel := lastly(ctx)
+	defer cancel()
 	c.stop()
-	if stuck := awaitLast(ctx, c.work.done); stuck != nil {
+	c.putLeftBack(last) // what there is already, in case that the rest is stuck
+	if awaitLast(last, c.work.done) != nil {
 		c.work.end()
-		err = stuck
 	}
-	return errors.Join(err, c.Close())
+	c.end(last)
+	if stuck := context.Cause(last); stuck != nil {
+		return stuck
+	}
+	return err
 }
 
 // settle waits until no session has anything outstanding.
@@ -86,14 +97,17 @@ func (c *Center) settle(ctx context.Context) error {
 // as its store takes (Shutdown waits for less). Timers that have not fired don't. It may be called twice.
 func (c *Center) Close() error {
 	c.stop()
-	if c.stopWatch != nil {
-		defer c.stopWatch()
-	}
 	<-c.work.done
-	for channel, list := range c.left.all() {
-		c.putBack(channel, list)
-	}
+	c.end(context.Background())
 	return nil
+}
+
+// end is what is left to do when nothing runs any more.
+func (c *Center) end(ctx context.Context) {
+	c.putLeftBack(ctx)
+	if c.stopWatch != nil {
+		c.stopWatch()
+	}
 }
 
 // stop is Close, but for waiting.
