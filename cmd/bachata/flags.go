@@ -245,7 +245,8 @@ func setOrigins(o *options, text string) error {
 	for origin := range strings.SplitSeq(text, ",") {
 		origin = strings.TrimSpace(origin)
 		u, err := url.Parse(origin)
-		if origin != "*" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || origin != u.Scheme+"://"+u.Host) {
+		if origin != "*" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || origin != u.Scheme+"://"+u.Host ||
+			strings.Contains(u.Host, "*")) {
 			return errors.New("is no list of origins like https://app.example,http://localhost:3000, nor *")
 		}
 		o.origins = append(o.origins, origin)

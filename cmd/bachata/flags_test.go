@@ -180,6 +180,7 @@ func TestParseOptionsNamesWhatIsWrong(t *testing.T) {
 		{"an origin without a scheme", []string{"--origins", "app.example", "--jwt-secret-file", "s"}, nil, []string{"--origins", `"app.example"`, "https://app.example"}},
 		{"an origin with a path", nil, []string{"BACHATA_ORIGINS=https://app.example/"}, []string{"BACHATA_ORIGINS", "https://app.example,"}},
 		{"no origin behind a comma", []string{"--origins", "https://app.example,", "--jwt-secret-file", "s"}, nil, []string{"--origins"}},
+		{"a pattern of origins", []string{"--origins", "https://*.app.example", "--jwt-secret-file", "s"}, nil, []string{"--origins", "nor *"}},
 		{"pages of others without tokens", []string{"--origins", "https://app.example"}, nil, []string{"--origins", "any name", "--jwt-secret-file"}},
 		{"nobody", []string{"--open-channels=false"}, nil, []string{"--open-channels", "nobody"}},
 		{"messages larger than inboxes", []string{"--inbox-bytes", "10KiB"}, nil, []string{"--inbox-bytes", "10KiB", "64KiB"}},
