@@ -66,17 +66,21 @@ func (l *errorLog) next(kind string, queue bool, now time.Time) (more int, ok bo
 // answered is told that a call of the queue has succeeded, and logs that if it had failed before, though not within the
 // last second: calls for another channel may fail still.
 func (l *errorLog) answered(to *slog.Logger, call string) {
-	if l.failing.Load() && l.recovered(call, time.Now()) {
-		to.Info("queue is available again", "call", call)
+	if !l.failing.Load() {
+		return
+	}
+	if more, ok := l.recovered(call, time.Now()); ok {
+		to.Info("queue is available again", "call", call, "suppressed", more)
 	}
 }
 
-func (l *errorLog) recovered(call string, now time.Time) bool {
+// recovered reports whether that is to be logged, and how many errors of the call were not.
+func (l *errorLog) recovered(call string, now time.Time) (more int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	k := l.kinds[call]
 	if k == nil || now.Sub(k.came) < errorLogEvery {
-		return false
+		return 0, false
 	}
 	delete(l.kinds, call)
 	failing := false
@@ -84,5 +88,5 @@ func (l *errorLog) recovered(call string, now time.Time) bool {
 		failing = failing || other.queue
 	}
 	l.failing.Store(failing)
-	return true
+	return k.suppressed, true
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bachata-go/bachata"
+	"github.com/bachata-go/bachata/memory"
 )
 
 // TestQueueErrorsAreLoggedSparsely has a client send again and again what a queue that fails refuses.
@@ -35,7 +36,7 @@ func TestQueueErrorsAreLoggedSparsely(t *testing.T) {
 			anna.expect(`{"type":100,"data":"1","dup":true}`)
 		}
 	})
-	if strings.Count(log.String(), "level=ERROR") != 5 || strings.Count(log.String(), "call=put") != 6 || strings.Count(log.String(), "suppressed=9") != 4 {
+	if strings.Count(log.String(), "level=ERROR") != 5 || strings.Count(log.String(), "call=put") != 6 || strings.Count(log.String(), "suppressed=9") != 5 {
 		t.Errorf("50 errors in 5 s were logged so, want one a second:\n%s", log.String())
 	}
 	if strings.Count(log.String(), `level=INFO msg="queue is available again"`) != 1 {
@@ -61,5 +62,41 @@ func TestRouteErrorsAreLoggedSparsely(t *testing.T) {
 	})
 	if strings.Count(log.String(), "level=ERROR") != 4 || strings.Count(log.String(), "suppressed=9") != 2 {
 		t.Errorf("20 errors and 20 panics in 2 s were logged so, want one of each a second:\n%s", log.String())
+	}
+}
+
+// TestEveryCallIsSaidToWorkAgain has calls other than Put fail for a moment.
+func TestEveryCallIsSaidToWorkAgain(t *testing.T) {
+	t.Parallel()
+	const again = `msg="queue is available again" call=`
+	var log strings.Builder
+	o := &bachata.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	bubbleIn(t, nil, o, func(inner bachata.Queue) unsafeQueue {
+		return unsafeQueue{&faultyQueue{Queue: inner}}
+	}, func(t *testing.T, c *bachata.Center, q unsafeQueue) {
+		anna, bob := connect(t, c, "anna"), connect(t, c, "bob")
+		anna.send(hi)
+		q.popFails.Store(true)
+		bob.send(got1)
+		time.Sleep(2 * time.Second)
+		q.popFails.Store(false)
+		anna.send(`{"id":"2","type":"direct","dest":"eve"}`)
+	})
+	if strings.Count(log.String(), again+"wait") != 1 {
+		t.Errorf("that the wait works again was logged so, want once:\n%s", log.String())
+	}
+
+	log.Reset()
+	bubbleOn(t, &memory.Options{Simple: true}, o, func(t *testing.T, c *bachata.Center, q *faultyQueue) {
+		anna := connect(t, c, "anna")
+		connect(t, c, "bob")
+		for _, fails := range []bool{true, false} {
+			q.fetchFails.Store(fails)
+			anna.send(hi)
+			time.Sleep(2 * time.Second)
+		}
+	})
+	if strings.Count(log.String(), again+"fetch") != 1 {
+		t.Errorf("that a simple queue can be fetched from again was logged so, want once:\n%s", log.String())
 	}
 }

@@ -255,6 +255,7 @@ func (h *hub) handOut(d *delivery) {
 				c.after(simpleRetry, func(context.Context) { h.simple.kick(c, h) })
 				return
 			}
+			c.queueAnswered("fetch")
 		}
 		if len(envelopes) == 0 {
 			return

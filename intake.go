@@ -104,6 +104,7 @@ func (b *intake) settle() {
 	}
 	err := b.batch.Wait(&b.cause)
 	if err == nil {
+		b.center.queueAnswered("wait")
 		return
 	}
 	b.center.queueFailed("wait", err)

@@ -214,6 +214,8 @@ func (c *Center) publish(channels []string, payload []byte) {
 		if everywhere {
 			if err := p.Publish(c.ctx, channel, payload); err != nil {
 				c.queueFailed("publish", err)
+			} else {
+				c.queueAnswered("publish")
 			}
 		} else if h := c.hubOf(channel); h != nil {
 			h.show(payload)

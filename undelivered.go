@@ -33,6 +33,7 @@ func (u *undelivered) PostProcess(ctx context.Context, c *Center, m *Message, ch
 			c.queueFailed("check", err)
 			return
 		}
+		c.queueAnswered("check")
 		if !delivered {
 			_ = c.guard(func() error { u.call(ctx, m, channel); return nil })
 		}
