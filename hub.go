@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // registry finds the hub of a channel. It is in parts, so that many cores can look at once.
@@ -28,8 +29,8 @@ func (r *registry) part(channel string) *registryPart {
 type hub struct {
 	center  *Center
 	channel string
-	refs    int32  // sessions, and work under way; guarded by the part of the registry
-	simple  runner // hands out what a simple queue holds
+	refs    atomic.Int32 // sessions, and work under way; it comes to 0 under the lock of the part of the registry, and stays there
+	simple  runner       // hands out what a simple queue holds
 
 	watching sync.Mutex // held while the watch is set up
 	stop     func()     // guarded by watching; nil until watched
@@ -54,7 +55,7 @@ func (c *Center) join(s *Session, channel string) error {
 		}
 		part.hubs[h.channel] = h
 	}
-	h.refs++
+	h.refs.Add(1)
 	s.hub = h
 	h.add(s) // with the lock of the part held: whoever sets closing then finds s here
 	part.mu.Unlock()
@@ -128,22 +129,27 @@ func (c *Center) depart(s *Session) {
 
 // hold keeps h the hub of its channel until release, unless it was given up before.
 func (h *hub) hold() bool {
-	part := h.center.registry.part(h.channel)
-	part.mu.Lock()
-	defer part.mu.Unlock()
-	if h.refs == 0 {
-		return false
+	for {
+		n := h.refs.Load()
+		if n == 0 {
+			return false
+		}
+		if h.refs.CompareAndSwap(n, n+1) {
+			return true
+		}
 	}
-	h.refs++
-	return true
 }
 
 // release gives h up if nobody else needs it.
 func (h *hub) release() {
+	for n := h.refs.Load(); n > 1; n = h.refs.Load() {
+		if h.refs.CompareAndSwap(n, n-1) {
+			return
+		}
+	}
 	part := h.center.registry.part(h.channel)
 	part.mu.Lock()
-	h.refs--
-	last := h.refs == 0
+	last := h.refs.Add(-1) == 0
 	if last {
 		delete(part.hubs, h.channel)
 	}
