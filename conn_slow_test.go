@@ -201,6 +201,53 @@ func TestEphemeralFlood(t *testing.T) {
 	}
 }
 
+// eofListener tells when the server has read to the end of a stream.
+type eofListener struct {
+	net.Listener
+	ended chan bool
+}
+
+func (l eofListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return eofConn{conn, l.ended}, err
+}
+
+type eofConn struct {
+	net.Conn
+	ended chan bool
+}
+
+func (c eofConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err == io.EOF {
+		c.ended <- true
+	}
+	return n, err
+}
+
+// A client that ends its own side of the stream, without a close frame, and reads slowly gets what was written to it.
+func TestSlowReaderEndsItsSide(t *testing.T) {
+	t.Parallel()
+	ended, closed := make(chan bool, 1), make(chan bool, 1)
+	url := listenAs(t, newHandler(t, nil, func(h *bachata.Handler) {
+		h.OnClose = func(*bachata.Session) { closed <- true }
+	}), func(s *httptest.Server) {
+		s.Listener = eofListener{keepingListener{s.Listener, 16 << 10}, ended}
+		s.Start()
+	})
+	c := tightClient(t, url)
+	const n = 1000 // of 127 bytes, much more than both kernels keep
+	c.write(bytes.Repeat(frame(fin|ping, strings.Repeat("x", 125)), n))
+	if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	for range n {
+		c.expect(pong)
+	}
+	<-closed
+}
+
 // A client that closes, and has not read all after CloseTimeout, is let go, not cut: what the kernel keeps for it still comes.
 func TestSlowReaderCloses(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package bachata
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync/atomic"
@@ -25,9 +26,10 @@ type stream struct {
 	block []byte // what a blocked one reads into
 
 	// Guarded by conn.mu.
-	pending  []byte // written, not yet in the hands of the flusher
-	unsent   int    // bytes that wait for the client to read: pending, and what is being flushed
-	flushing bool   // a flusher runs
+	pending  []byte        // written, not yet in the hands of the flusher
+	unsent   int           // bytes that wait for the client to read: pending, and what is being flushed
+	flushing bool          // a flusher runs
+	idle     chan struct{} // closed when it ends; nil while nobody asks
 }
 
 func newStream(nc net.Conn) *stream { return &stream{net: nc, raw: rawConn(nc)} }
@@ -54,6 +56,9 @@ func (s *stream) run(c *conn) {
 		err := s.read(c)
 		if err != nil {
 			s.away.Store(true)
+			if err == io.EOF {
+				s.awaitFlush(c)
+			}
 			c.gone(err)
 			return
 		}
@@ -162,10 +167,28 @@ func (s *stream) flush(c *conn) {
 		}
 	}
 	s.flushing = false
+	if s.idle != nil {
+		close(s.idle)
+		s.idle = nil
+	}
 	if !c.dead {
 		_ = s.net.SetWriteDeadline(time.Time{})
 	}
 	c.flushed()
+}
+
+// awaitFlush waits until the flusher has nothing more to write: a client that has ended its own side of the stream may still be
+// reading. It is called by the reading goroutine.
+func (s *stream) awaitFlush(c *conn) {
+	c.mu.Lock()
+	if !s.flushing {
+		c.mu.Unlock()
+		return
+	}
+	idle := make(chan struct{})
+	s.idle = idle
+	c.mu.Unlock()
+	<-idle
 }
 
 func (s *stream) noLinger() {
