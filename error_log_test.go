@@ -10,11 +10,16 @@ import (
 	"github.com/bachata-go/bachata/memory"
 )
 
+// logged returns options whose logger writes to log.
+func logged() (o *bachata.Options, log *strings.Builder) {
+	log = new(strings.Builder)
+	return &bachata.Options{Logger: slog.New(slog.NewTextHandler(log, nil))}, log
+}
+
 // TestQueueErrorsAreLoggedSparsely has a client send again and again what a queue that fails refuses.
 func TestQueueErrorsAreLoggedSparsely(t *testing.T) {
 	t.Parallel()
-	var log strings.Builder
-	o := &bachata.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	o, log := logged()
 	bubble(t, o, func(t *testing.T, c *bachata.Center, q *faultyQueue) {
 		anna := connect(t, c, "anna")
 		q.putFails.Store(true)
@@ -47,8 +52,7 @@ func TestQueueErrorsAreLoggedSparsely(t *testing.T) {
 // TestRouteErrorsAreLoggedSparsely has a route fail and panic again and again.
 func TestRouteErrorsAreLoggedSparsely(t *testing.T) {
 	t.Parallel()
-	var log strings.Builder
-	o := &bachata.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	o, log := logged()
 	bubble(t, o, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
 		if err := c.AddRoute(failing{}); err != nil {
 			t.Fatal(err)
@@ -69,8 +73,7 @@ func TestRouteErrorsAreLoggedSparsely(t *testing.T) {
 func TestEveryCallIsSaidToWorkAgain(t *testing.T) {
 	t.Parallel()
 	const again = `msg="queue is available again" call=`
-	var log strings.Builder
-	o := &bachata.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	o, log := logged()
 	bubbleIn(t, nil, o, func(inner bachata.Queue) unsafeQueue {
 		return unsafeQueue{&faultyQueue{Queue: inner}}
 	}, func(t *testing.T, c *bachata.Center, q unsafeQueue) {

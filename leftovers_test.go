@@ -3,7 +3,6 @@ package bachata_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -91,8 +90,7 @@ func leaveOne(t *testing.T, c *bachata.Center, q *fetchHookedMemory) {
 // A queue that is stuck does not keep Shutdown from ending either when something is to go back to it.
 func TestShutdownWithLeftoversOfAStuckQueue(t *testing.T) {
 	t.Parallel()
-	var log strings.Builder
-	o := &bachata.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	o, log := logged()
 	bubbleIn(t, &memory.Options{Simple: true}, o, func(inner bachata.Queue) *stoppingQueue {
 		return &stoppingQueue{fetchHookedMemory: hookedMemory(inner)}
 	}, func(t *testing.T, c *bachata.Center, q *stoppingQueue) {
@@ -116,9 +114,8 @@ func TestShutdownWithLeftoversOfAStuckQueue(t *testing.T) {
 // What the inbox has no room for any more when it goes back is said to be lost.
 func TestLeftoversOfAFullInbox(t *testing.T) {
 	t.Parallel()
-	var log strings.Builder
 	qo := &memory.Options{Simple: true, InboxMessages: 1}
-	o := &bachata.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	o, log := logged()
 	bubbleIn(t, qo, o, hookedMemory, func(t *testing.T, c *bachata.Center, q *fetchHookedMemory) {
 		leaveOne(t, c, q)
 		putHi(t, q)
@@ -159,4 +156,96 @@ func TestSimpleConnectionTakesNothingMore(t *testing.T) {
 			}
 		})
 	}
+}
+
+// fetchHookedMemory is the memory queue as it is, with such a function.
+type fetchHookedMemory struct {
+	*memory.Queue
+	hooked hookedQueue
+}
+
+func (q *fetchHookedMemory) Fetch(ctx context.Context, channel string, after bachata.Cursor, limit bachata.Limit) ([]bachata.Envelope, error) {
+	return q.hooked.Fetch(ctx, channel, after, limit)
+}
+
+func hookedMemory(inner bachata.Queue) *fetchHookedMemory {
+	return &fetchHookedMemory{Queue: inner.(*memory.Queue), hooked: hookedQueue{Queue: inner}}
+}
+
+const (
+	second   = `{"id":"2","type":"direct","dest":"bob"}`
+	secondAt = `{"id":"2","type":"direct","dest":"bob","from":"anna"}`
+)
+
+// putHi puts a message for bob past the center, to which it is not handed over then, but to be fetched.
+func putHi(t *testing.T, q bachata.Queue) {
+	t.Helper()
+	if _, err := q.Put(t.Context(), []bachata.Item{{Channels: []string{"bob"}, Payload: []byte(hiAt)}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What was taken off the queue when the last socket had just gone is for the next one, before what came later.
+func TestSimpleLastSocketGoesDuringAFetch(t *testing.T) {
+	t.Parallel()
+	bubbleIn(t, &memory.Options{Simple: true}, nil, hookedMemory, func(t *testing.T, c *bachata.Center, q *fetchHookedMemory) {
+		anna, bob := connect(t, c, "anna"), connect(t, c, "bob")
+		hook := func() {
+			anna.session.Receive([][]byte{[]byte(second)})
+			bob.session.Detach()
+		}
+		q.hooked.hook.Store(&hook)
+		putHi(t, q)
+		synctest.Wait()
+		anna.send(`{"id":"3","type":"direct","dest":"bob"}`)
+		connect(t, c, "bob").expect(hiAt, secondAt, `{"id":"3","type":"direct","dest":"bob","from":"anna"}`)
+		connect(t, c, "bob").expect()
+	})
+}
+
+// Where other nodes may serve the user next, it goes back into the queue; so it does when the center closes.
+func TestSimpleGivesBack(t *testing.T) {
+	t.Parallel()
+	hooked := func(inner bachata.Queue) *hookedQueue { return &hookedQueue{Queue: inner} }
+	bubbleIn(t, &memory.Options{Simple: true}, nil, hooked, func(t *testing.T, c *bachata.Center, q *hookedQueue) {
+		anna, bob := connect(t, c, "anna"), connect(t, c, "bob")
+		hook := func() { bob.session.Detach() }
+		q.hook.Store(&hook)
+		anna.send(hi)
+		if list, err := q.Queue.Fetch(t.Context(), "bob", 0, bachata.Limit{}); err != nil || len(list) != 1 || string(list[0].Payload) != hiAt {
+			t.Errorf("the queue holds %v, %v; want the message that nobody was there for", list, err)
+		}
+	})
+	bubbleIn(t, &memory.Options{Simple: true}, nil, hookedMemory, func(t *testing.T, c *bachata.Center, q *fetchHookedMemory) {
+		bob := connect(t, c, "bob")
+		hook := func() { bob.session.Detach() }
+		q.hooked.hook.Store(&hook)
+		putHi(t, q)
+		synctest.Wait()
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if list, err := q.Queue.Fetch(t.Context(), "bob", 0, bachata.Limit{}); err != nil || len(list) != 1 || string(list[0].Payload) != hiAt {
+			t.Errorf("after Close the queue holds %v, %v; want the message that nobody was there for", list, err)
+		}
+	})
+}
+
+// What was handed over in a put, when the last socket goes before it is written, is for the next one.
+func TestSimpleLastSocketGoesBeforeAHandOver(t *testing.T) {
+	t.Parallel()
+	bubbleOnSimple(t, func(t *testing.T, c *bachata.Center, q *fetchCounter) {
+		anna, bob := connect(t, c, "anna"), connect(t, c, "bob")
+		before := q.fetches.Load()
+		anna.onWrite = func() { // at the 100
+			anna.onWrite = nil
+			bob.session.Detach()
+		}
+		anna.send(hi)
+		if n := q.fetches.Load() - before; n != 0 {
+			t.Fatalf("%d fetches for what could be handed over", n)
+		}
+		anna.send(second)
+		connect(t, c, "bob").expect(hiAt, secondAt)
+	})
 }

@@ -3,7 +3,6 @@ package bachata_test
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -159,8 +158,7 @@ func TestDuplicateAfterDelivery(t *testing.T) {
 
 func TestRouteErrors(t *testing.T) {
 	t.Parallel()
-	var log strings.Builder
-	o := &bachata.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	o, log := logged()
 	bubble(t, o, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
 		anna := connect(t, c, "anna")
 		if err := c.AddRoute(failing{}); err != nil {

@@ -6,8 +6,13 @@ import "context"
 // left to the queue, and so is what might overtake what is just being handed out.
 func (h *hub) Take(ctx context.Context, payload []byte) bool {
 	by, ok := ctx.(*cause)
-	if !ok || !by.keeps || len(payload) == 0 || by.center != h.center || by.center.draining.Load() || !h.reads() || by.center.left.holds(h.channel) ||
-		!h.simple.state.CompareAndSwap(runnerIdle, runnerRunning) || !h.hold() { // if it was given up, it runs nothing any more
+	if !ok || !by.keeps || len(payload) == 0 || by.center != h.center || by.center.draining.Load() {
+		return false
+	}
+	if !h.reads() || h.center.left.holds(h.channel) || !h.simple.state.CompareAndSwap(runnerIdle, runnerRunning) {
+		return false
+	}
+	if !h.hold() { // it was given up, and its runner runs nothing any more
 		return false
 	}
 	by.woken = append(by.woken, woken{&h.simple, h, payload})
@@ -43,6 +48,6 @@ func (h *hub) hand(payload []byte, d *delivery) {
 		written = s.writeTaken(payload, d) || written
 	}
 	if !written { // they are gone, or going: who comes next has it handed out
-		h.center.left.keep(h.channel, []Envelope{{Payload: payload}})
+		h.center.giveBack(h.channel, []Envelope{{Payload: payload}})
 	}
 }
