@@ -2,6 +2,7 @@ package inbox_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -102,6 +103,68 @@ func TestBatchWakesForAllItsCalls(t *testing.T) {
 		}
 		if len(woken) != 3 || woken["anna"] != 1 || woken["eve"] != 1 || woken["fay"] != 1 {
 			t.Errorf("woken: %v, want anna, eve and fay once each", woken)
+		}
+	}
+}
+
+// leadStore notes what it was asked to make safe at once.
+type leadStore struct {
+	slowStore
+	led []uint64
+}
+
+func (s *leadStore) Lead(ticket uint64) { s.led = append(s.led, ticket) }
+
+// A batch has what it is about to wait for made safe by who waits, unless its context has ended. Calls by themselves leave that
+// to the store: many of them wait together.
+func TestOnlyABatchLeads(t *testing.T) {
+	store := &leadStore{}
+	e, err := newEngine(bachata.QueueOptions{}, store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	item := func(id string) []bachata.Item {
+		return []bachata.Item{{Channels: []string{"bob"}, ID: bachata.StringID(id), Origin: "anna", Payload: []byte("x")}}
+	}
+	ended, end := context.WithCancel(t.Context())
+	b := e.Batch()
+	for _, step := range []struct {
+		name  string
+		do    func() error
+		leads int
+	}{
+		{"a put by itself", func() error { _, err := e.Put(t.Context(), item("1")); return err }, 0},
+		{"a pop by itself", func() error {
+			_, err := e.PopDelivered(t.Context(), "bob", "bob", []bachata.Key{{ID: "1"}})
+			return err
+		}, 0},
+		{"a put", func() error { _, err := b.Put(t.Context(), item("2")); return err }, 0},
+		{"its end", func() error { return b.Wait(t.Context()) }, 1},
+		{"nothing", func() error { return b.Wait(t.Context()) }, 0},
+		{"a pop", func() error {
+			_, err := b.PopDelivered(t.Context(), "bob", "bob", []bachata.Key{{ID: "2"}})
+			return err
+		}, 0},
+		{"its end", func() error { return b.Wait(t.Context()) }, 1},
+		{"a pop of what is not there", func() error {
+			_, err := b.PopDelivered(t.Context(), "bob", "bob", []bachata.Key{{ID: "none"}})
+			return errors.Join(err, b.Wait(t.Context()))
+		}, 0},
+		{"the end of a batch whose context has ended", func() error {
+			_, err := b.Put(ended, item("3"))
+			end()
+			return errors.Join(err, b.Wait(ended))
+		}, 0},
+	} {
+		store.led = nil
+		if err := step.do(); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if len(store.led) != step.leads {
+			t.Errorf("%s: asked to make %v safe at once, want %d", step.name, store.led, step.leads)
+		}
+		if len(store.led) > 0 && store.led[0] != store.ticket {
+			t.Errorf("%s: asked to make %d safe at once, not %d", step.name, store.led[0], store.ticket)
 		}
 	}
 }

@@ -2,6 +2,8 @@ package inbox_test
 
 import (
 	"context"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -66,6 +68,44 @@ func TestWakeUpSurvivesAWaitForRoom(t *testing.T) {
 	}
 	if woken == 0 {
 		t.Error("anna was not woken for the receipt that was repeated")
+	}
+}
+
+// A store that can't say at once what receipts say has their reader woken to look: once for all that one call makes.
+func TestReceiptsWakeOnce(t *testing.T) {
+	t.Parallel()
+	e, err := newEngine(bachata.QueueOptions{}, &slowStore{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []bachata.Key
+	for i, origin := range []string{"anna", "anna", "anna", "eve", "anna"} {
+		id := strconv.Itoa(i)
+		if _, err := e.Put(t.Context(), []bachata.Item{{
+			Channels: []string{"bob"}, Origin: origin, ID: bachata.StringID(id), Payload: []byte("x"),
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, bachata.Key{ID: id})
+	}
+	var woken []string
+	for _, channel := range []string{"anna", "eve"} {
+		stop, err := e.Watch(channel, func(w bachata.Wake) {
+			woken = append(woken, channel)
+			if len(w.Envelopes) > 0 {
+				t.Errorf("%s is told of %d receipts, of which the store has said nothing", channel, len(w.Envelopes))
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stop()
+	}
+	if _, err := e.PopDelivered(t.Context(), "bob", "bob", keys); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"anna", "eve", "anna"}; !slices.Equal(woken, want) {
+		t.Errorf("woken: %v, want %v", woken, want)
 	}
 }
 
