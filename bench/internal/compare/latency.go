@@ -180,6 +180,7 @@ func (l *latency) sync() (time.Duration, error) {
 // openSample is one measurement of an open loop.
 type openSample struct {
 	p50, p99 time.Duration
+	cpu      float64 // us of the server's a cycle
 }
 
 // openBars are what a server's p99 may be in those of the floor at the same rate, the best of each.
@@ -215,15 +216,18 @@ func (l *latency) compareAt(rate float64, servers ...string) error {
 		return fmt.Errorf("at %.0f/s: %w", rate, err)
 	}
 	var floor, leastFloor time.Duration
+	var floorCPU float64
 	for _, name := range names {
 		m, best := median(samples[name], func(s openSample) float64 { return float64(s.p99) })
 		p50, _ := median(samples[name], func(s openSample) float64 { return float64(s.p50) })
+		cpu, _ := median(samples[name], func(s openSample) float64 { return s.cpu })
 		if name == "floor" {
-			floor, leastFloor = m.p99, best.p99
+			floor, leastFloor, floorCPU = m.p99, best.p99, cpu.cpu
 		}
 		ratio := float64(best.p99) / float64(leastFloor)
-		fmt.Printf("  %-10s p99 %8.1f us (%.1f)  %5.2f x floor (%.2f)  p50 %7.1f us%s\n", name, micros(best.p99), micros(m.p99),
-			ratio, float64(m.p99)/float64(floor), micros(p50.p50), openBars[name].judge(ratio))
+		fmt.Printf("  %-10s p99 %8.1f us (%.1f)  %5.2f x floor (%.2f)  p50 %7.1f us  %5.2f us CPU a cycle, %.2f x floor%s\n", name,
+			micros(best.p99), micros(m.p99), ratio, float64(m.p99)/float64(floor), micros(p50.p50), cpu.cpu, cpu.cpu/floorCPU,
+			openBars[name].judge(ratio))
 	}
 	return nil
 }
@@ -292,7 +296,7 @@ func (l *latency) run(server string, rate float64, s *openSample) (got float64, 
 	}
 	warm = start.Add(l.duration / 5)
 	end, give := warm.Add(l.duration), warm.Add(l.duration+5*time.Second)
-	cold := 0 // what came back before
+	cold, used := 0, p.CPU() // what came back before, and was used for it
 	for {
 		now := time.Now()
 		ended := now.After(end)
@@ -303,7 +307,7 @@ func (l *latency) run(server string, rate float64, s *openSample) (got float64, 
 			return 0, fmt.Errorf("%d of %d cycles have not ended", sent-back, sent)
 		}
 		if !now.After(warm) {
-			cold = back
+			cold, used = back, p.CPU()
 		}
 		wait := 10 * time.Millisecond
 		if rate > 0 && !ended { // what was sent is waited for: a cycle that takes long counts
@@ -316,11 +320,11 @@ func (l *latency) run(server string, rate float64, s *openSample) (got float64, 
 			return 0, err
 		}
 	}
-	if s != nil {
-		*s = openSample{p50: percentile(took, 0.5), p99: percentile(took, 0.99)}
-	}
 	if back == cold {
 		return 0, errors.New("nothing came back")
+	}
+	if s != nil {
+		*s = openSample{percentile(took, 0.5), percentile(took, 0.99), micros(p.CPU()-used) / float64(back-cold)}
 	}
 	return float64(back-cold) / l.duration.Seconds(), nil
 }
