@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 
 	"github.com/bachata-go/bachata"
 	"github.com/bachata-go/bachata/internal/inbox"
@@ -50,29 +51,37 @@ func (d Damage) String() string {
 func Check(dir string) (Report, error) { return check(vfs.OS{}, dir) }
 
 func check(fsys vfs.FS, dir string) (Report, error) {
+	salt, err := readHeader(fsys, dir)
+	damage, isDamage := errors.AsType[*seglog.DamageError](err)
+	if err != nil && !isDamage {
+		return Report{}, fmt.Errorf("check queue %q: %w", dir, err)
+	}
+	report, err := examine(fsys, dir, salt, nil)
+	if isDamage {
+		report.Damage = slices.Insert(report.Damage, 0, damageOf(damage))
+	}
+	return report, err
+}
+
+// examine is Check but for the header: with another salt than that of the queue only the keys are wrong. Every record that
+// is good is handed to keep, unless that is nil; an error of its ends it.
+func examine(fsys vfs.FS, dir string, salt inbox.Salt, keep func(pos seglog.Pos, rec []byte) error) (report Report, err error) {
 	limits, err := inbox.Resolve(bachata.QueueOptions{DedupeCap: math.MaxInt32 / 2})
 	if err != nil {
-		return Report{}, err
+		return report, err
 	}
 	book := inbox.New(limits, inbox.Store[ref]{Weight: weight})
 	p := newPlayer(book, limits.Now().UnixMilli())
-	var report Report
-	p.salt, err = readHeader(fsys, dir)
-	if damage, ok := errors.AsType[*seglog.DamageError](err); ok {
-		report.damaged(damage)
-	} else if err != nil {
-		return report, fmt.Errorf("check queue %q: %w", dir, err)
-	}
-	p.salted = true // with a damaged header only the keys are wrong
+	p.salt, p.salted = salt, true
 	found, err := seglog.Check(fsys, dir, func(pos seglog.Pos, rec []byte) error {
 		if err := p.play(pos, rec); err != nil {
-			report.damaged(&seglog.DamageError{
-				File:   segmentFile(dir, pos.Segment),
-				Offset: int64(pos.Offset),
-				Reason: err.Error(),
-			})
+			report.Damage = append(report.Damage, Damage{segmentFile(dir, pos.Segment), int64(pos.Offset), err.Error()})
+			return nil
 		}
-		return nil
+		if keep == nil {
+			return nil
+		}
+		return keep(pos, rec)
 	})
 	if errors.Is(err, seglog.ErrLocked) {
 		return report, fmt.Errorf("%w: %w", ErrLocked, err)
@@ -81,10 +90,11 @@ func check(fsys vfs.FS, dir string) (Report, error) {
 		return report, fmt.Errorf("check queue %q: %w", dir, err)
 	}
 	for _, d := range found.Damage {
-		report.damaged(d)
+		report.Damage = append(report.Damage, damageOf(d))
 	}
 	if found.Torn != nil {
-		report.Torn = &Damage{found.Torn.File, found.Torn.Offset, found.Torn.Reason}
+		torn := damageOf(found.Torn)
+		report.Torn = &torn
 	}
 	report.Segments, report.Records, report.Bytes, report.Clean = found.Segments, found.Records, found.Bytes, found.Clean
 	stats := book.Stats()
@@ -95,9 +105,9 @@ func check(fsys vfs.FS, dir string) (Report, error) {
 
 // segmentFile returns the path of a segment, as seglog's FORMAT.md has it.
 func segmentFile(dir string, id uint32) string {
-	return filepath.Join(dir, fmt.Sprintf("%010d.seg", id))
+	return filepath.Join(dir, fmt.Sprintf("%010d", id)+segmentSuffix)
 }
 
-func (r *Report) damaged(d *seglog.DamageError) {
-	r.Damage = append(r.Damage, Damage{d.File, d.Offset, d.Reason})
-}
+const segmentSuffix = ".seg"
+
+func damageOf(d *seglog.DamageError) Damage { return Damage{d.File, d.Offset, d.Reason} }

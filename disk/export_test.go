@@ -17,6 +17,10 @@ func DecodeHeader(b []byte) (inbox.Salt, error) { return decodeHeader(b) }
 
 func CheckIn(fsys vfs.FS, dir string) (Report, error) { return check(fsys, dir) }
 
+func SalvageIn(fsys vfs.FS, dir, to string) (found, kept Report, err error) {
+	return salvage(fsys, dir, to)
+}
+
 // Sweep looks for what has expired, now.
 func (q *Queue) Sweep() { q.engine.Sweep() }
 

@@ -80,19 +80,24 @@ func makeHeader(fsys vfs.FS, dir string) (salt inbox.Salt, err error) {
 		return salt, err
 	}
 	salt = inbox.NewSalt()
+	return salt, writeHeader(fsys, dir, salt)
+}
+
+// writeHeader makes the file in dir. It is there wholly or not at all.
+func writeHeader(fsys vfs.FS, dir string, salt inbox.Salt) error {
 	temp := filepath.Join(dir, headerTemp)
 	if err := writeFile(fsys, temp, encodeHeader(salt)); err != nil {
-		return salt, fmt.Errorf("write %s: %w", temp, err)
+		return fmt.Errorf("write %s: %w", temp, err)
 	}
 	name := filepath.Join(dir, headerName)
 	if err := fsys.Rename(temp, name); err != nil {
-		return salt, fmt.Errorf("rename %s: %w", temp, err)
+		return fmt.Errorf("rename %s: %w", temp, err)
 	}
 	d, err := fsys.OpenDir(dir)
 	if err != nil {
-		return salt, err
+		return err
 	}
-	return salt, errors.Join(d.Sync(), d.Close())
+	return errors.Join(d.Sync(), d.Close())
 }
 
 func writeFile(fsys vfs.FS, name string, b []byte) error {

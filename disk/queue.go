@@ -26,6 +26,7 @@ import (
 const (
 	defaultSegmentBytes = 64 << 20
 	minSegmentBytes     = 64 << 10
+	mostSegmentBytes    = 2 << 30
 )
 
 // ErrLocked is returned by Open and Check while another process, or another Queue, has the directory.

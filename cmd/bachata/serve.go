@@ -227,7 +227,7 @@ func openQueue(ctx context.Context, o *options, logger *slog.Logger) (bachata.Qu
 		return nil, nil, fmt.Errorf("%s: %q was written by another version of bachata: use that one, or choose another folder (%w)", source, o.queue.at, err)
 	case isDamage:
 		return nil, nil, fmt.Errorf("%s: %w\nNothing is served from a damaged queue. \"bachata disk check %s\" names all damage. "+
-			"Put a copy of the folder back, or move it away and begin with an empty one: then what waits in it is not delivered", source, damage, o.queue.at)
+			"Put a copy of the folder back, or copy what is good of it into another one with \"bachata disk salvage %s NEW\"", source, damage, o.queue.at, o.queue.at)
 	case errors.Is(err, syscall.ENOTDIR):
 		return nil, nil, fmt.Errorf("%s: %q is no folder: choose another one (%w)", source, o.queue.at, err)
 	case errors.Is(err, syscall.ENOSPC):

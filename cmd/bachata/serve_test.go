@@ -119,6 +119,10 @@ func TestStartUpErrorsSayWhatToDo(t *testing.T) {
 		{"help of nothing", nil, []string{"help", "server"}, 2, []string{`"server"`, "bachata help"}},
 		{"version", nil, []string{"version"}, 0, []string{"bachata ", "go1."}},
 		{"nothing to check", nil, []string{"disk", "check"}, 2, []string{"bachata disk check DIR"}},
+		{"nothing to salvage", nil, []string{"disk", "salvage", file}, 2, []string{"bachata disk salvage DIR NEW"}},
+		{"no queue to salvage", nil, []string{"disk", "salvage", filepath.Dir(file), file + ".new"}, 1, []string{"no disk queue"}},
+		{"salvage into a file", nil, []string{"disk", "salvage", dir, file}, 1, []string{file, "not there yet"}},
+		{"salvage of what is in use", nil, []string{"disk", "salvage", dir, file + ".new"}, 1, []string{dir, "stop the server"}},
 		{"no queue to check", nil, []string{"disk", "check", filepath.Dir(file)}, 1, []string{"no disk queue"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -377,13 +381,33 @@ func TestDiskCheck(t *testing.T) {
 		t.Fatal("found no message in the log")
 	}
 	code, output = runs(t, nil, "disk", "check", dir)
-	wants(t, output, "DAMAGED", ".seg", "offset")
+	wants(t, output, "DAMAGED", ".seg", "offset", "bachata disk salvage "+dir)
 	if code != 1 {
 		t.Errorf("exit code %d, want 1", code)
 	}
 	code, output = runs(t, nil, "serve", "--listen", "127.0.0.1:0", "--queue", "disk:"+dir)
-	wants(t, output, "--queue", "offset", "bachata disk check "+dir)
+	wants(t, output, "--queue", "offset", "bachata disk check "+dir, "bachata disk salvage "+dir)
 	if code != 1 {
 		t.Errorf("serve on a damaged queue: exit code %d, want 1", code)
+	}
+
+	saved := filepath.Join(t.TempDir(), "saved")
+	code, output = runs(t, nil, "disk", "salvage", dir, saved)
+	wants(t, output, "2 messages", "DAMAGED", ".seg", "--queue disk:"+saved)
+	if code != 0 {
+		t.Errorf("salvage: exit code %d, want 0", code)
+	}
+	code, output = runs(t, nil, "disk", "salvage", dir, saved)
+	wants(t, output, "there is something in", saved)
+	if code != 1 {
+		t.Errorf("salvage into what is there: exit code %d, want 1", code)
+	}
+	s = startServer(t, "--queue", "disk:"+saved)
+	bob := dial(t, s, "?channel=bob", nil)
+	bob.waitsFor(1000)
+	for _, id := range []string{"m1", "m2"} {
+		if text, _ := bob.next(); !strings.Contains(text, `"`+id+`"`) {
+			t.Errorf("bob got %s, want %s", text, id)
+		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 type Report struct {
 	Segments int // in use
 	Batches  int // that are good
-	Records  int // in them
+	Records  int // that are good
 	Bytes    int64
 	// Clean is true if the log was closed, and nothing was written since.
 	Clean bool
@@ -24,10 +24,10 @@ type Report struct {
 	Damage []*DamageError
 }
 
-// Check reads a whole log without changing it, and hands every record that is good to visit, which may be nil; rec is
-// only valid during the call, and an error of visit ends it. The log need not have been closed, but it must not be in
-// use: ErrLocked. What is damaged, or can't be read, is in the report; an error means that there is no log
-// (fs.ErrNotExist), or none that this version knows (ErrVersion).
+// Check reads a whole log without changing it, and hands every record that is good to visit, those of damaged batches
+// too; visit may be nil. rec is only valid during the call, and an error of visit ends it. The log need not have been closed,
+// but it must not be in use: ErrLocked. What is damaged, or can't be read, is in the report; an error means that there is no
+// log (fs.ErrNotExist), or none that this version knows (ErrVersion).
 func Check(fsys vfs.FS, dir string, visit func(pos Pos, rec []byte) error) (Report, error) {
 	if visit == nil {
 		visit = func(Pos, []byte) error { return nil }
@@ -264,8 +264,11 @@ func (c *checker) walk(s checked, e ending) (number uint64, length int64, known 
 			c.report.Clean = false
 			return 0, 0, false, nil
 		case found:
-			c.damaged(s.damage(at, "%s; batches %d to %d are lost, batch %d follows at %d",
+			c.damaged(s.damage(at, "%s; batches %d to %d are damaged, batch %d follows at %d",
 				bad, w.number, number-1, number, next))
+			if err := c.rescue(w, at+batchHeaderBytes, next); err != nil {
+				return 0, 0, false, err
+			}
 			w.offset, w.number = next, number
 			continue
 		case e.last && torn && header:
@@ -275,11 +278,39 @@ func (c *checker) walk(s checked, e ending) (number uint64, length int64, known 
 		case torn && !header && (e.last || !e.known && (e.next == 0 || e.next == w.number)):
 			return w.number, at, e.last, nil
 		}
-		c.damaged(s.damage(at, "%s; batches from %d on are lost", bad, w.number))
+		c.damaged(s.damage(at, "%s; batches from %d on are damaged", bad, w.number))
 		c.report.Clean = false
-		return 0, 0, false, nil
+		if !e.last { // else the last of them may never have been safe
+			err = c.rescue(w, at+batchHeaderBytes, e.at)
+		}
+		return 0, 0, false, err
 	}
 	return w.number, w.offset, s.bad == "", nil
+}
+
+// rescue hands out the records that are good between two places, where batches are damaged that were safe once.
+func (c *checker) rescue(w *walker, from, to int64) error {
+	begins := true // a record does here, if what is before it is as it was
+	for offset := from; offset < to; {
+		most := to - offset
+		if !begins { // what looks like a length may be anything: few are as long as that
+			most = min(most, readBytes)
+		}
+		rec, ok, err := w.record(offset, most)
+		if err != nil {
+			return nil // which is known to be damaged
+		}
+		if begins = ok; !ok {
+			offset += alignment
+			continue
+		}
+		c.report.Records++
+		if err := c.visit(Pos{Segment: w.id, Offset: uint32(offset)}, rec); err != nil {
+			return err
+		}
+		offset += recordBytes(len(rec))
+	}
+	return nil
 }
 
 func (c *checker) damaged(d *DamageError) { c.report.Damage = append(c.report.Damage, d) }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -246,6 +247,72 @@ func TestCheckGoesOn(t *testing.T) {
 	}
 }
 
+// TestRescue damages parts of a batch of many records. Check hands out all others.
+func TestRescue(t *testing.T) {
+	t.Parallel()
+	const perBatch = 10
+	zero := func(b []byte) { clear(b) }
+	for _, test := range []struct {
+		name   string
+		from   int // record of the second batch at which the change begins; negative: with the batch's header
+		at     int // bytes behind that
+		bytes  int
+		change func(b []byte)
+		lost   []int // of that batch
+	}{
+		{"a byte", 4, 8 + 3, 1, func(b []byte) { b[0] ^= 1 }, []int{4}},
+		{"the last byte", 9, 8 + 48, 1, func(b []byte) { b[0] ^= 1 }, []int{9}},
+		{"a length", 0, 4, 4, func(b []byte) { b[0] ^= 0x40 }, []int{0}},
+		{"a length that is none", 5, 4, 4, func(b []byte) { copy(b, "\xff\xff\xff\xff") }, []int{5}},
+		{"the end of one and the start of the next", 2, 8 + 30, 60, zero, []int{2, 3}},
+		{"the batch's header", -1, 0, 32, zero, nil},
+		{"the batch's header and a record", -1, 20, 30, zero, []int{0}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			m := vfs.NewMem()
+			l, _ := open(t, options(m))
+			var want []entry
+			for batch := range 3 {
+				var recs [][]byte
+				for i := range perBatch {
+					recs = append(recs, record(perBatch*batch+i, 49))
+				}
+				pos := make([]seglog.Pos, len(recs))
+				ticket, err := l.AppendAll(recs, false, pos)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := l.Wait(t.Context(), ticket); err != nil {
+					t.Fatal(err)
+				}
+				for i, rec := range recs {
+					if batch != 1 || !slices.Contains(test.lost, i) {
+						want = append(want, entry{pos[i], rec})
+					}
+				}
+				if batch != 1 {
+					continue
+				}
+				test.at += int(pos[max(test.from, 0)].Offset)
+				if test.from < 0 {
+					test.at -= 32
+				}
+			}
+			closeLog(t, l)
+			edit(t, m, "0000000001.seg", func(b []byte) []byte {
+				test.change(b[test.at : test.at+test.bytes])
+				return b
+			})
+			report, got := check(t, m)
+			wantEntries(t, got, want)
+			if len(report.Damage) != 1 || report.Records != len(want) || !report.Clean {
+				t.Errorf("Check: %+v", report)
+			}
+		})
+	}
+}
+
 func TestUnknownVersion(t *testing.T) {
 	t.Parallel()
 	m, _ := build(t)
@@ -288,6 +355,9 @@ func TestTornTail(t *testing.T) {
 				return b
 			})
 			intact := bytes.Equal(content(t, torn, name), whole)
+			if _, got := check(t, torn); !intact && len(got) != 2 {
+				t.Fatalf("Check hands out %d records with the last batch cut at %d, want 2", len(got), at-start)
+			}
 			l, got, err := reopen(options(torn))
 			if err != nil {
 				t.Fatalf("Open with the last batch cut at %d: %v", at-start, err)

@@ -145,6 +145,23 @@ func (v view) each(fn func(pos Pos, rec []byte) error) error {
 	return nil
 }
 
+// record returns the record at offset if there is one that is good, whose place has most bytes at most.
+func (w *walker) record(offset, most int64) (rec []byte, ok bool, err error) {
+	b, err := w.at(offset, min(recordHeaderBytes, most))
+	if err != nil || len(b) < recordHeaderBytes {
+		return nil, false, err
+	}
+	n := int64(binary.LittleEndian.Uint32(b[4:]))
+	if n > most-recordHeaderBytes {
+		return nil, false, nil
+	}
+	b, err = w.at(offset, recordHeaderBytes+n)
+	if err != nil || int64(len(b)) < recordHeaderBytes+n || checksum(w.salt, offset, b[4:]) != binary.LittleEndian.Uint32(b) {
+		return nil, false, err
+	}
+	return b[recordHeaderBytes:], true, nil
+}
+
 // later searches from offset to limit for the header of a batch whose number is at least number, and returns
 // its place and number. What users write into records can't look like one: the salt is secret.
 func (w *walker) later(offset, limit int64, number uint64) (at int64, found uint64, ok bool, err error) {
