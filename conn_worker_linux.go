@@ -2,6 +2,7 @@ package bachata
 
 import (
 	"errors"
+	"io"
 	"runtime"
 	"slices"
 	"sync"
@@ -341,6 +342,9 @@ func (c *conn) readOnce(w *pollWorker, told bool) (begun, error) {
 	default:
 		in.n, err = readNow(c.fd, in.buf[:])
 	}
+	if err == io.EOF && c.endWaits() {
+		err = errPaused
+	}
 	c.mu.Unlock()
 	if err != nil {
 		if w == nil {
@@ -355,6 +359,14 @@ func (c *conn) readOnce(w *pollWorker, told bool) (begun, error) {
 		b.intake = c.beginInput(in)
 	}
 	return b, nil
+}
+
+// endWaits has the end of the stream read once more when the client has taken more of what waits for it: one that has
+// ended its own side may still be reading. It reports false if nothing waits. c.mu is held.
+func (c *conn) endWaits() bool {
+	c.release()
+	c.paused = c.unsent() > 0
+	return c.paused
 }
 
 // readTLS reads a record, or says EAGAIN. It is called until it does: an event tells of the descriptor, not of what
