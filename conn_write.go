@@ -78,11 +78,14 @@ func (c *conn) Close(code CloseCode, reason string) {
 }
 
 // ping asks the client for a sign of life, unless the session has asked it already, or bytes wait for it to read: then
-// WriteTimeout watches it.
+// WriteTimeout watches it, and it is not expected to say anything.
 func (c *conn) ping() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.unsent() == 0 && !c.closeSent && !c.pinged.Load() {
+	switch {
+	case c.unsent() > 0:
+		c.seen.Store(c.h.heart.now.Load())
+	case !c.closeSent && !c.pinged.Load():
 		b := getBuffer() // pings are all that an idle server does
 		defer putBuffer(b)
 		*b = appendControl(*b, ws.OpPing, nil)

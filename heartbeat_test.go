@@ -249,3 +249,55 @@ func TestBarrierIsAHeartbeat(t *testing.T) {
 		}
 	})
 }
+
+// A client that reads slowly, has nothing to say and always has something to read is pinged when it has read all, not cut
+// before: how slowly it may read is WriteTimeout's to say.
+func TestSilentSlowReadersAreNotCut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := heartbeatHandler()
+		var r quietReceiver
+		server, client := net.Pipe()
+		c := newConn(h, server)
+		c.session = &r
+		if !h.heart.add(c) {
+			t.Fatal("the handler takes no connection")
+		}
+		c.start(nil)
+		pinged := make(chan time.Time, 10)
+		go func() {
+			for {
+				header, err := ws.ReadHeader(client)
+				if err != nil {
+					return
+				}
+				if header.OpCode == ws.OpPing {
+					_, _ = client.Write(masked(ws.OpPong, ""))
+					pinged <- time.Now()
+				}
+				for range header.Length / 1000 {
+					time.Sleep(time.Second / 10)
+					if _, err := io.CopyN(io.Discard, client, 1000); err != nil {
+						return
+					}
+				}
+			}
+		}()
+		const each, n = 100_000, 60
+		for range n { // of 10 s each
+			if err := c.Write(c.AppendFrame(nil, make([]byte, each))); err != nil {
+				t.Fatal(err)
+			}
+			if c.Buffered() == 0 {
+				t.Fatal("nothing waits for the client")
+			}
+			time.Sleep(10*time.Second - time.Millisecond)
+		}
+		time.Sleep(time.Minute)
+		if len(pinged) == 0 || r.detached.Load() {
+			t.Errorf("a minute after it had read all: %d pings, detached is %v; want some, and false", len(pinged), r.detached.Load())
+		}
+		client.Close()
+		time.Sleep(10 * time.Second)
+	})
+}
