@@ -54,6 +54,11 @@ func (c *conn) write(b []byte) error {
 func (c *conn) writable() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.writeOut()
+}
+
+// writeOut is writable. c.mu is held.
+func (c *conn) writeOut() {
 	o := c.out
 	if o == nil || c.dead {
 		return
@@ -80,10 +85,14 @@ func (c *conn) writable() {
 	}
 }
 
-// overdue looks whether the client has stopped reading.
+// overdue looks whether the client has stopped reading. The kernel says that it takes more only when a third of its buffer
+// is free, which may be megabytes: what it takes is to be seen by trying.
 func (c *conn) overdue() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.out != nil && time.Until(c.out.due) <= 0 {
+		c.writeOut()
+	}
 	if c.out == nil || c.dead {
 		return
 	}

@@ -149,8 +149,7 @@ func (s *stream) flush(c *conn) {
 		for len(b) > 0 && !c.dead {
 			chunk := b[:min(len(b), flushSize)]
 			c.mu.Unlock()
-			_ = s.net.SetWriteDeadline(time.Now().Add(c.h.WriteTimeout))
-			_, err := s.net.Write(chunk)
+			err := s.write(chunk, c.h.WriteTimeout)
 			c.mu.Lock()
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				c.stall()
@@ -175,6 +174,23 @@ func (s *stream) flush(c *conn) {
 		_ = s.net.SetWriteDeadline(time.Time{})
 	}
 	c.flushed()
+}
+
+// lastLook is how long a write that was not done in time may take when it is tried once more.
+const lastLook = 100 * time.Millisecond
+
+// write writes b within limit. The kernel says that it takes more only when a third of its buffer is free, which may be
+// megabytes: whether it does not take even b is to be seen by trying. (Over TLS nothing can be tried again.)
+func (s *stream) write(b []byte, limit time.Duration) error {
+	_ = s.net.SetWriteDeadline(time.Now().Add(limit))
+	n, err := s.net.Write(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		_ = s.net.SetWriteDeadline(time.Now().Add(lastLook))
+		if m, _ := s.net.Write(b[n:]); n+m == len(b) {
+			return nil
+		}
+	}
+	return err
 }
 
 // awaitFlush waits until the flusher has nothing more to write: a client that has ended its own side of the stream may still be
