@@ -22,14 +22,20 @@ func (s *Session) confirm(keys []Key, t *Transport) []Key {
 			keys = append(keys, Key{ID: strings.Clone(id.Text), From: t.From, Dest: t.Dest})
 		case w.state == gone:
 			s.window.remove(w)
+			s.remember(hash)
 		default:
 			w.state = confirming
-			s.done.add(hash)
-			s.used = true
+			s.remember(hash)
 			keys = append(keys, Key{Cursor: w.cursor})
 		}
 	}
 	return keys
+}
+
+// remember notes the id of what is in the window, and confirmed. s.mu is held.
+func (s *Session) remember(hash uint64) {
+	s.done.add(hash)
+	s.used = true
 }
 
 // pop takes what keys name off the inbox. What fails is kept and tried again.

@@ -69,6 +69,26 @@ func TestSecond200TakesNothingThatWaits(t *testing.T) {
 	})
 }
 
+// Nor must it where another socket has confirmed that message, and the first 200 of this one came too late.
+func TestSecondLate200TakesNothingThatWaits(t *testing.T) {
+	t.Parallel()
+	bubble(t, &bachata.Options{Window: bachata.Limit{Messages: 1}}, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		anna, eve, phone, laptop := connect(t, c, "anna"), connect(t, c, "eve"), connect(t, c, "bob"), connect(t, c, "bob")
+		anna.send(hi)
+		laptop.expect(hiAt)
+		phone.send(got1)
+		anna.send(strings.Replace(hi, `"1"`, `"2"`, 1)) // fills the window
+		eve.send(hi)                                    // waits behind it
+		laptop.send(got1, got1)
+		laptop.send(got1)
+		eve.expect(ok1)
+		laptop.send(`{"type":200,"data":"2"}`)
+		laptop.expect(strings.Replace(hiAt, `"1"`, `"2"`, 1), strings.Replace(hiAt, "anna", "eve", 1))
+		laptop.send(got1)
+		eve.expect(tick)
+	})
+}
+
 func TestPartial200(t *testing.T) {
 	t.Parallel()
 	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
