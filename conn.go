@@ -192,7 +192,7 @@ func (c *conn) abort(cause error) {
 		return
 	}
 	if c.stream != nil {
-		c.stream.noLinger()
+		c.stream.reset()
 	} else {
 		noLinger(c.fd)
 	}

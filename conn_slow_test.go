@@ -3,6 +3,8 @@ package bachata_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -170,6 +173,41 @@ func TestWriteTimeout(t *testing.T) {
 	<-closed
 	if _, err := io.Copy(io.Discard, c.r); err == nil {
 		t.Error("the stream ended as if all was well")
+	}
+}
+
+// Over TLS too the connection is cut at once: what the kernel keeps for the client is given up.
+func TestWriteTimeoutOverTLS(t *testing.T) {
+	t.Parallel()
+	for name, listener := range map[string]func(net.Listener) net.Listener{
+		"polled": func(l net.Listener) net.Listener { return bachata.NewListener(l, nil) },
+		"parked": func(l net.Listener) net.Listener { return l },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			closed := make(chan bool, 1)
+			center := storingCenter(t)
+			h := newHandler(t, nil, func(h *bachata.Handler) {
+				h.Center = center
+				h.WriteTimeout = 50 * time.Millisecond
+				h.OnClose = func(*bachata.Session) { closed <- true }
+			})
+			c := ready(t, listenAs(t, h, func(s *httptest.Server) {
+				s.Listener = listener(keepingListener{s.Listener, 256 << 10})
+				s.StartTLS()
+			}))
+			below := c.Conn.(*tls.Conn).NetConn()
+			if err := below.(*net.TCPConn).SetReadBuffer(16 << 10); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 100 {
+				sendBig(t, center, i)
+			}
+			<-closed
+			if _, err := io.Copy(io.Discard, below); !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("the stream ends with %v, want a reset", err)
+			}
+		})
 	}
 }
 

@@ -207,9 +207,19 @@ func (s *stream) awaitFlush(c *conn) {
 	<-idle
 }
 
-func (s *stream) noLinger() {
-	if tcp, ok := s.net.(interface{ SetLinger(seconds int) error }); ok {
+// reset has the connection end at once, with all that the kernel keeps for it. TLS would write an alert first, and wait for
+// that.
+func (s *stream) reset() {
+	below := s.net
+	secure, ok := below.(interface{ NetConn() net.Conn })
+	if ok {
+		below = secure.NetConn()
+	}
+	if tcp, ok := below.(interface{ SetLinger(seconds int) error }); ok {
 		_ = tcp.SetLinger(0)
+	}
+	if ok {
+		_ = below.Close()
 	}
 }
 
