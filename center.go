@@ -108,10 +108,11 @@ type Center struct {
 
 	intakes, deliveries, hintRooms sync.Pool
 
-	registry  registry
-	left      leftovers
-	closing   atomic.Bool // no new sockets
-	stopWatch func()      // nil: every hub watches its channel
+	registry   registry
+	left       leftovers
+	hubRetries hubRetries
+	closing    atomic.Bool // no new sockets
+	stopWatch  func()      // nil: every hub watches its channel
 
 	routesMu sync.Mutex
 	routes   atomic.Pointer[[]Route]

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // registry finds the hub of a channel. It is in parts, so that many cores can look at once.
@@ -250,7 +251,7 @@ func (h *hub) handOut(d *delivery) {
 			return
 		}
 		if !slices.ContainsFunc(sessions, func(s *Session) bool { return s.backlog() < mostBacklog }) {
-			c.after(minRetry, func(context.Context) { h.simple.kick(c, h) })
+			c.hubRetries.after(minRetry, h)
 			return // what nobody reads is left in the queue
 		}
 		envelopes := c.left.take(h.channel)
@@ -258,7 +259,7 @@ func (h *hub) handOut(d *delivery) {
 			var err error
 			if envelopes, err = c.queue.Fetch(c.ctx, h.channel, 0, fetchLimit); err != nil {
 				c.queueFailed("fetch", err)
-				c.after(simpleRetry, func(context.Context) { h.simple.kick(c, h) })
+				c.hubRetries.after(simpleRetry, h)
 				return
 			}
 			c.queueAnswered("fetch")
@@ -279,6 +280,31 @@ func (h *hub) handOut(d *delivery) {
 			return
 		}
 	}
+}
+
+// hubRetries are the hubs that look again, after a while, what a simple queue holds: one timer each, however often they are
+// woken meanwhile.
+type hubRetries struct {
+	mu   sync.Mutex
+	hubs map[*hub]bool // nil until one has to
+}
+
+func (r *hubRetries) after(d time.Duration, h *hub) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.hubs[h] {
+		return
+	}
+	if r.hubs == nil {
+		r.hubs = make(map[*hub]bool)
+	}
+	r.hubs[h] = true
+	h.center.after(d, func(context.Context) {
+		r.mu.Lock()
+		delete(r.hubs, h)
+		r.mu.Unlock()
+		h.simple.kick(h.center, h)
+	})
 }
 
 // hubOf returns the hub of channel, or nil.

@@ -74,6 +74,44 @@ func TestSimpleModeWaitsForSlowReaders(t *testing.T) {
 	})
 }
 
+// However many messages come meanwhile, it is looked ten times a second whether such a socket takes more.
+func TestSimpleModeLooksAfterSlowReaders(t *testing.T) {
+	t.Parallel()
+	bubbleOn(t, &memory.Options{Simple: true}, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		bob := &stopped{socket: &socket{}}
+		var err error
+		if bob.session, err = c.Attach(bob, bachata.Identity{Channel: "bob"}); err != nil {
+			t.Fatal(err)
+		}
+		m, err := bachata.MakeMessage(bachata.Draft{Type: "x"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 1000 {
+			if _, err := c.Send(t.Context(), m, "bob"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		before := bob.asked.Load()
+		time.Sleep(10 * time.Second)
+		if n := bob.asked.Load() - before; n < 50 || n > 200 {
+			t.Errorf("asked %d times in 10 s how much it keeps, want about 100 times", n)
+		}
+	})
+}
+
+// stopped is a socket whose client reads nothing.
+type stopped struct {
+	*socket
+	asked atomic.Int32
+}
+
+func (s *stopped) Buffered() int {
+	s.asked.Add(1)
+	return 1 << 20
+}
+
 // slow is a socket whose client reads when read is called, and that closes itself past 1 MiB.
 type slow struct {
 	*socket
