@@ -430,3 +430,42 @@ func TestReceiptInTheWay(t *testing.T) {
 		}
 	}
 }
+
+// What a simple queue takes off the server is returned, also if the caller's context ends meanwhile, as it does when a center
+// closes.
+func TestSimpleFetchOutlivesItsContext(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := options(s.Addr())
+	o.Simple = true
+	q := openQueue(t, o)
+	if _, err := q.Fetch(t.Context(), "bob", 0, bachata.Limit{}); err != nil { // which has the server know the script
+		t.Fatal(err)
+	}
+	if _, err := q.Put(t.Context(), []bachata.Item{{Channels: []string{"bob"}, Payload: []byte(`{"type":"x"}`)}}); err != nil {
+		t.Fatal(err)
+	}
+	s.Do("CLIENT", "PAUSE", "60000", "WRITE")
+	ctx, cancel := context.WithCancel(t.Context())
+	var taken []bachata.Envelope
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		taken, err = q.Fetch(ctx, "bob", 0, bachata.Limit{})
+		done <- err
+	}()
+	redistest.Eventually(t, "hold the fetch up", func() error {
+		for line := range strings.Lines(s.Do("CLIENT", "LIST")) {
+			if strings.Contains(line, " cmd=evalsha") && strings.Contains(line, " flags=b") {
+				return nil
+			}
+		}
+		return errors.New("no script waits")
+	})
+	cancel()
+	s.Do("CLIENT", "UNPAUSE")
+	if err := <-done; err != nil || len(taken) != 1 {
+		left, err2 := q.Fetch(t.Context(), "bob", 0, bachata.Limit{})
+		t.Errorf("Fetch() = %v, %v, and left %v, %v", taken, err, left, err2)
+	}
+}

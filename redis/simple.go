@@ -54,8 +54,12 @@ func (q *Queue) putTexts(ctx context.Context, items []bachata.Item, results []ba
 	return nil
 }
 
-// fetchSimple takes the oldest texts off the list.
+// fetchSimple takes the oldest texts off the list. Once it has begun, it does not end with the caller's context: what is
+// taken must reach somebody.
 func (q *Queue) fetchSimple(ctx context.Context, channel string, limit bachata.Limit) ([]bachata.Envelope, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, q.failed(ctx, "fetch", err)
+	}
 	list := q.keys.list(channel)
 	messages, bytes := limit.Messages, limit.Bytes
 	bounded := messages > 0 || bytes > 0
@@ -67,7 +71,7 @@ func (q *Queue) fetchSimple(ctx context.Context, channel string, limit bachata.L
 	}
 	var all []bachata.Envelope
 	for {
-		reply, err := q.run(ctx, "fetch", q.scripts.simpleFetch, []string{list, list + "::ages", list + "::state"},
+		reply, err := q.run(q.ctx, "fetch", q.scripts.simpleFetch, []string{list, list + "::ages", list + "::state"},
 			[]string{strconv.FormatInt(q.now(), 10), strconv.Itoa(messages), strconv.Itoa(bytes)})
 		if err != nil {
 			if len(all) > 0 { // they are gone from the server: what was taken must be handed out
