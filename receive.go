@@ -38,6 +38,9 @@ func (s *Session) collect(texts [][]byte, proven []Key, inHook *atomic.Bool, val
 	}
 	c.count(CountFramesIn, int64(len(texts)))
 	for i, text := range texts {
+		if c.ctx.Err() != nil {
+			break // nothing is stored or answered any more
+		}
 		b.left = len(texts) - i
 		s.receive(b, text)
 		if len(b.items) >= batchItems || b.bytes >= batchBytes || len(b.keys) >= batchKeys {

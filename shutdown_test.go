@@ -3,6 +3,7 @@ package bachata_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -127,6 +128,30 @@ func TestShutdownProvesReceipts(t *testing.T) {
 		left, err := q.Fetch(t.Context(), "anna", 0, bachata.Limit{})
 		if err != nil || len(left) != 0 {
 			t.Errorf("anna's inbox holds %v (%v) after the receipt was proved, want nothing", left, err)
+		}
+	})
+}
+
+// Close waits for the route that runs, not for those of all messages that came with one read.
+func TestCloseWaitsForOneRoute(t *testing.T) {
+	t.Parallel()
+	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		slow := bachata.RouteFunc(func(context.Context, *bachata.Message, *bachata.Session) (bachata.Decision, error) {
+			time.Sleep(time.Second)
+			return bachata.Stop(), nil
+		})
+		if err := c.AddRoute(&slow); err != nil {
+			t.Fatal(err)
+		}
+		anna := connect(t, c, "anna")
+		go anna.session.Receive(slices.Repeat([][]byte{[]byte(`{"id":1,"type":"x"}`)}, 100))
+		time.Sleep(1500 * time.Millisecond)
+		start := time.Now()
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(start); d > time.Second {
+			t.Errorf("Close took %v, want half a second", d)
 		}
 	})
 }
