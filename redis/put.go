@@ -40,7 +40,7 @@ func (q *Queue) Put(ctx context.Context, items []bachata.Item) ([]bachata.PutRes
 			if done == 0 && !anyStored(results[:end]) {
 				return nil, err
 			}
-			return results, nil // the rest is Unavailable
+			break // the rest is Unavailable
 		}
 		done = end
 	}

@@ -78,6 +78,27 @@ func TestWait(t *testing.T) {
 	want(t, q, "bob", "0", "1")
 }
 
+// What a put has stored before the rest of it fails is not accepted without its replicas either.
+func TestWaitForPart(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := options(s.Addr())
+	o.Wait, o.WaitTimeout = 1, 100*time.Millisecond
+	q := openQueue(t, o)
+	s.Do("RPUSH", "carl::state", "another type")
+	items := []bachata.Item{message("bob", 0), message("carl", 0)}
+	for i := range items {
+		items[i].Payload = make([]byte, 600<<10) // two calls of the script
+	}
+	got, err := q.Put(context.Background(), items)
+	if !errors.Is(err, bachata.ErrUnavailable) {
+		t.Errorf("Put with wait=1, no replica, and a second half that fails: %v, %v, want ErrUnavailable", got, err)
+	}
+	if s.Do("EXISTS", "bob:0") != "1" {
+		t.Error("the first half was not even stored")
+	}
+}
+
 // What was put to a primary that failed before its WAIT is not accepted by that of the next one, whose replicas have all that
 // it has.
 func TestWaitAfterFailover(t *testing.T) {
