@@ -2,8 +2,9 @@
 -- ARGV: now, number of items, then for each item k ('' without an id), origin, id, dest, flags, its meta without the
 -- number, text, number of channels, and for each channel the indexes in KEYS of its list and of the message's key.
 -- Returns {statuses, wanting, over, forgot}: a text of one digit a channel for each item that was dealt with; {'due', P...} if
--- those must be looked through for what has expired first, or {'room', P, messages, bytes} if the next item needs room
--- in P first; the inboxes that hold too many receipts; and when the last id that the cap made go had been accepted.
+-- those, and perhaps more, must be looked through for what has expired first, or {'room', P, messages, bytes} if the next
+-- item needs room in P first; the inboxes that hold too many receipts; and when the last id that the cap made go had been
+-- accepted.
 local items, at = {}, 3
 local ks, due = {}, {}
 for i = 1, tonumber(ARGV[2]) do
@@ -15,7 +16,7 @@ for i = 1, tonumber(ARGV[2]) do
     local P = KEYS[tonumber(ARGV[at])]
     it.to[j] = {P = P, key = KEYS[tonumber(ARGV[at + 1])]}
     local s = load(P)
-    if s.due > 0 and now >= s.due and not due[P] then due[P] = true; due[#due + 1] = P end
+    if s.due > 0 and now >= s.due and not due[P] and #due < 1000 then due[P] = true; due[#due + 1] = P end
     at = at + 2
   end
   if it.k ~= '' then
@@ -114,14 +115,14 @@ for i, it in ipairs(items) do
     end
     if wanting[1] then break end
     local tells = full > 0 and stored > 0 and it.k ~= '' and it.origin ~= '' and not has(it.flags, NORECEIPT) and not CLUSTER
-    local report = ''
+    local report = tells and {}
     for j, to in ipairs(it.to) do
       if to.room == 'full' then
         st[j] = '3'
         if tells then
           local list, by = receipts(it), channel(to.P)
           list[#list + 1] = {now, DROPPED, by, it.id, has(it.flags, NUMBER), it.dest}
-          report = report .. pack('>BI6Hc0', DROPPED, now, #by, by)
+          report[#report + 1] = pack('>BI6Hc0', DROPPED, now, #by, by)
         end
       else
         local s = load(to.P)
@@ -148,7 +149,7 @@ for i, it in ipairs(items) do
       end
     end
     if it.mark and stored > 0 then
-      records[it.mark] = {t = now, f = has(it.flags, NUMBER) and 1 or 0, p = stored, told = report}
+      records[it.mark] = {t = now, f = has(it.flags, NUMBER) and 1 or 0, p = stored, told = report and table.concat(report) or ''}
       changed[it.mark] = true
       aging[#aging + 1] = pack('>I6', now) .. it.mark
     end

@@ -25,11 +25,13 @@ for _, it in ipairs(items) do
     if not it.taken then
       r.p, r.f = 0, 2 -- forgotten at once
     elseif it.O then
+      local report = {r.told}
       for _, by in ipairs(it.full) do
-        r.told = r.told .. pack('>BI6Hc0', DROPPED, now, #by, by)
+        report[#report + 1] = pack('>BI6Hc0', DROPPED, now, #by, by)
         lists[it.O] = lists[it.O] or {}
         table.insert(lists[it.O], {now, DROPPED, by, it.id, it.number, it.dest})
       end
+      r.told = table.concat(report)
     end
   end
 end

@@ -77,8 +77,8 @@ local function waiting(P, W, s)
     end
     if w.seq then there[#there + 1] = w end
   end
-  if #set > 0 then
-    call('HSET', P .. '::meta', unpack(set))
+  for i = 1, #set, 2000 do
+    call('HSET', P .. '::meta', unpack(set, i, math.min(#set, i + 1999)))
     touched[P] = true
   end
   return there

@@ -3,7 +3,7 @@
 local P, W = KEYS[1], KEYS[2]
 local lp = #P
 local s = load(P)
-local lost, due, early = 0, nil, {}
+local lost, due, more, early = 0, nil, 0, {}
 call('LTRIM', P, 0, -1) -- as in lose: what follows is not refused at the memory limit
 while true do -- what is too old and was not handed out is handed out to nobody
   local e = call('LINDEX', P, -1)
@@ -16,7 +16,7 @@ while true do -- what is too old and was not handed out is handed out to nobody
   call('HSET', P .. '::meta', e, pack('>I7', nextseq(s)) .. sub(m, 8))
   lost = lost + 1
   early[e] = true
-  if lost >= 256 then break end
+  if lost >= 256 then due, more = now, 1; break end
 end
 local done = 0
 for _, w in ipairs(waiting(P, W, s)) do
@@ -24,6 +24,7 @@ for _, w in ipairs(waiting(P, W, s)) do
   if at > now and not early[w.e] then
     if not due or at < due then due = at end
   elseif w.k ~= 'g' then
+    if done >= 256 then due, more = now, 1; break end
     done = done + 1
     s.g = s.g + 1
     local text, origin, m
@@ -51,4 +52,4 @@ touched[P] = true
 tell()
 save()
 if done > 0 then call('SPUBLISH', P .. '::wake', '') end
-return {lost >= 256 and 1 or 0, {}, {}}
+return {more, {}, {}}

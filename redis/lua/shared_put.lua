@@ -76,14 +76,14 @@ for i, it in ipairs(items) do
       if st[j] == '1' then stored = stored + 1 elseif st[j] == '3' then full[#full + 1] = channel(to.P) end
     end
     if it.k ~= '' and stored > 0 then
-      local told_ = ''
+      local report = {}
       if it.origin ~= '' and not has(it.flags, NORECEIPT) then
         for _, by in ipairs(full) do
-          told_ = told_ .. pack('>BI6Hc0', DROPPED, now, #by, by)
+          report[#report + 1] = pack('>BI6Hc0', DROPPED, now, #by, by)
           tellOrigin(it, {now, DROPPED, by, it.id, has(it.flags, NUMBER), it.dest})
         end
       end
-      records[it.k] = {t = now, f = has(it.flags, NUMBER) and 1 or 0, p = stored, told = told_}
+      records[it.k] = {t = now, f = has(it.flags, NUMBER) and 1 or 0, p = stored, told = table.concat(report)}
       changed[it.k] = true
       aging[#aging + 1] = pack('>I6', now) .. it.k
     end

@@ -33,9 +33,11 @@ local function append(O, list)
       elements[i] = O .. receipt(nextseq(s), r[1], r[2], r[3], r[4], r[5], r[6])
     end
   end
-  local len = pcall_('LPUSH', O, unpack(elements))
-  if type(len) == 'table' then -- a key of another type: nobody can be told there
-    return
+  for i = 1, #elements, 1000 do -- unpack has a limit, and a group may have more members
+    local len = pcall_('LPUSH', O, unpack(elements, i, math.min(#elements, i + 999)))
+    if type(len) == 'table' then -- a key of another type: nobody can be told there
+      return
+    end
   end
   if SHARED then
     call('SPUBLISH', O .. '::wake', '')
