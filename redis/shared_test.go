@@ -3,8 +3,10 @@ package redis_test
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/bachata-go/bachata"
 	"github.com/bachata-go/bachata/internal/redistest"
@@ -142,6 +144,63 @@ func TestSharedToOriginal(t *testing.T) {
 	// A resent id is known.
 	if res, err := q.Put(ctx, []bachata.Item{m}); err != nil || res[0][0] != bachata.Duplicate {
 		t.Errorf("resent: %v, %v", res, err)
+	}
+}
+
+// Nodes of the original decode what is in the lists as UTF-8: an element that is none would end what writes to their socket.
+func TestSharedIsText(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := options(s.Addr())
+	var ahead atomic.Int64
+	o.Shared, o.SweepEvery = true, time.Hour
+	o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	q := openQueue(t, o)
+	ctx := context.Background()
+	theirs := original{s}
+	isText := func(what string) {
+		t.Helper()
+		for _, list := range []string{"bob", "bob:wait"} {
+			if elements := s.Do("LRANGE", list, "0", "-1"); !utf8.ValidString(elements) {
+				t.Errorf("%s, %s is %q", what, list, elements)
+			}
+		}
+	}
+	for _, from := range []string{"anna", "carl", "dora"} { // of whom two need a key of another kind
+		m := bachata.Item{Channels: []string{"bob"}, ID: bachata.StringID("1"), Origin: from, From: from, Dest: "bob", Payload: []byte(`{"id":"1"}`)}
+		if _, err := q.Put(ctx, []bachata.Item{m}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	theirs.raw("bob", `{"type":300,"data":"7"}`)
+	isText("put")
+	envs := want(t, q, "bob", "1", "1", "1", "300 7")
+	isText("handed out")
+	want(t, q, "bob", "1", "1", "1", "300 7")
+	for i, from := range []string{"anna", "carl", "dora"} {
+		if envs[i].From != from {
+			t.Errorf("message %d is from %q, want %q", i, envs[i].From, from)
+		}
+	}
+	pop := func(i int) {
+		t.Helper()
+		if p, err := q.PopDelivered(ctx, "bob", "bob", []bachata.Key{{Cursor: envs[i].Cursor}}); err != nil || !p[0].Found {
+			t.Fatalf("pop %d: %v, %v", i, p, err)
+		}
+	}
+	pop(1)
+	pop(3)
+	want(t, q, "carl", "300 1")
+	want(t, q, "bob", "1", "1")
+	ahead.Store(int64(31 * 24 * time.Hour))
+	const gap = "gap {Dropped:0 Expired:1 Receipts:0}"
+	envs = want(t, q, "bob", gap, gap)
+	isText("expired")
+	want(t, q, "dora", "480 1")
+	pop(0)
+	pop(1)
+	if n := s.Do("LLEN", "bob:wait"); n != "0" {
+		t.Errorf("%s elements are left in the wait list", n)
 	}
 }
 

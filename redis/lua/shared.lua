@@ -1,7 +1,30 @@
 -- On a server that nodes of the original use too, an entry gets its number when it is handed out, and what there is to
 -- know of a message besides text and origin is in the hash '::meta': by its key, '>I7BI4c12' and names as elsewhere. An odd
 -- number says that it has not been handed out. The last six bytes say when it was put, or first seen here.
+-- They take every element for text, and a list with one that is no UTF-8 ends what writes to their socket. So what is
+-- packed elsewhere is spelled in hexadecimal digits in elements here: the number behind '::t', then the text; the number and the
+-- three counts behind '::g'; k behind '::m'.
 local ZERO = string.rep('\0', 12)
+
+-- numbered begins an entry of the kind given, 't' or 'g'.
+local function numbered(P, kind_, seq) return P .. '::' .. kind_ .. string.format('%014x', seq) end
+
+local function seqIn(e, lp)
+  local digits = sub(e, lp + 4, lp + 17)
+  return #digits == 14 and string.find(digits, '^%x+$') and tonumber(digits, 16) or nil
+end
+
+local function gap(P, seq, expired) return numbered(P, 'g', seq) .. string.format('%08x%08x%08x', 0, expired, 0) end
+
+-- packed returns an entry of the kind 't' or 'g' as nodes of ours read it, without P, and the size of its text.
+local function packed(e, k, seq, lp)
+  if k == 'g' then
+    local counts = string.gsub(sub(e, lp + 18), '%x%x', function(h) return string.char(tonumber(h, 16)) end)
+    return '::g' .. pack('>I7', seq) .. counts, 0
+  end
+  local text = sub(e, lp + 18)
+  return '::t' .. pack('>I7BI4c12Hc0Hc0', seq, FROM + DEST, #text, ZERO, 0, '', 0, '') .. text, #text
+end
 
 -- object reports whether a text is a JSON object, as all that the original pushes without an id.
 local function object(e)
@@ -48,8 +71,8 @@ local function waiting(P, W, s)
     if isKey(e, P, lp) then
       ask[#ask + 1] = e
       list[#list + 1] = {e = e, k = 'm'}
-    elseif k and #e >= lp + 10 then
-      list[#list + 1] = {e = e, k = k, seq = unp('>I7', e, lp + 4)}
+    elseif k == 't' or k == 'g' then
+      list[#list + 1] = {e = e, k = k, seq = seqIn(e, lp)}
     end
   end
   local got = {}

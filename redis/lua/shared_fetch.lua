@@ -6,7 +6,7 @@ local s = load(P)
 if s.due > 1 and now >= s.due then return {2} end
 local out, n, bytes, full = {0}, 0, 0, false
 
-local function add(e, origin, m, text, seq, size)
+local function add(element, origin, m, text, seq, size)
   if seq <= after then return true end
   if n > 0 and (n >= most or bytes + size > room) then
     full = true
@@ -14,7 +14,7 @@ local function add(e, origin, m, text, seq, size)
   end
   n, bytes = n + 1, bytes + size
   local o = #out
-  out[o + 1], out[o + 2], out[o + 3], out[o + 4] = sub(e, lp + 1), origin, m, text
+  out[o + 1], out[o + 2], out[o + 3], out[o + 4] = element, origin, m, text
   return true
 end
 
@@ -24,9 +24,10 @@ for _, w in ipairs(waiting(P, W, s)) do
     local ok = true
     if w.k == 'm' then
       local text, origin = read(w.e, P, w.meta)
-      if text then ok = add(w.e, origin, w.meta, text, w.seq, #text) end
+      if text then ok = add(sub(w.e, lp + 1), origin, w.meta, text, w.seq, #text) end
     else
-      ok = add(w.e, '', '', '', w.seq, w.k == 't' and unp('>I4', w.e, lp + 12) or 0)
+      local element, size = packed(w.e, w.k, w.seq, lp)
+      ok = add(element, '', '', '', w.seq, size)
     end
     if not ok then break end
   end
@@ -35,12 +36,12 @@ end
 while not full and n < most do
   local e = call('LINDEX', P, -1)
   if not e then break end
-  local element, origin, m, text, size = nil, '', '', '', 0
+  local element, shown, origin, m, text, size = nil, nil, '', '', '', 0
   if isKey(e, P, lp) then
     local stored = call('HGET', P .. '::meta', e)
     text, origin, m = read(e, P, stored)
     if text then
-      element, size = e, #text
+      element, shown, size = e, sub(e, lp + 1), #text
       if n > 0 and bytes + size > room then full = true; break end
       m = pack('>I7', nextseq(s)) .. sub(m, 8)
       call('HSET', P .. '::meta', e, m)
@@ -49,15 +50,15 @@ while not full and n < most do
   elseif object(e) then
     size = #e
     if n > 0 and bytes + size > room then full = true; break end
-    element = P .. '::t' .. pack('>I7BI4c12Hc0Hc0', nextseq(s), FROM + DEST, #e, ZERO, 0, '', 0, '') .. e
+    element = numbered(P, 't', nextseq(s)) .. e
+    shown = packed(element, 't', s.n, lp)
     deadline(P, s, now + AGE)
-    text = ''
   end
   call('RPOP', P)
   touched[P] = true
   if element then
     call('LPUSH', W, element)
-    add(element, origin, m, text, s.n, size)
+    add(shown, origin, m, text, s.n, size)
   end
 end
 save()

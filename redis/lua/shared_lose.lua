@@ -35,7 +35,7 @@ for _, w in ipairs(waiting(P, W, s)) do
       told[#told + 1] = {k = k, origin = origin, silent = origin == '' or has(flags, NORECEIPT), outcome = EXPIRED, by = channel(P),
         id = id, number = has(flags, NUMBER), dest = dest, time = now, P = P, seq = w.seq}
     end
-    call('LINSERT', W, 'AFTER', w.e, P .. '::g' .. pack('>I7I4I4I4', w.seq - 1, 0, 1, 0))
+    call('LINSERT', W, 'AFTER', w.e, gap(P, w.seq - 1, 1))
     call('LREM', W, -1, w.e)
     call('DEL', w.e)
     call('HDEL', P .. '::meta', w.e)

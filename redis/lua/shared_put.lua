@@ -37,10 +37,11 @@ local function store(it, to)
     if type(n) == 'table' and not string.find(n.err, 'WRONGTYPE', 1, true) then return nil, n end
     if n ~= 2 then
       if type(n) == 'number' then call('LTRIM', e, 0, n - 3) end
-      e = P .. '::m' .. it.k
+      local k = string.gsub(it.k, '.', function(c) return string.format('%02x', byte(c)) end)
+      e = P .. '::m' .. k
       call('DEL', e)
       call('RPUSH', e, it.text, it.origin)
-      call('HSET', P .. '::same', it.k, it.id)
+      call('HSET', P .. '::same', k, it.id)
       local s = load(P)
       s.x = s.x + 1
       m = sub(m, 1, 7) .. string.char(it.flags + IDENT) .. sub(m, 9) .. pack('>Hc0', #it.id, it.id)
