@@ -71,3 +71,19 @@ func TestStateExpires(t *testing.T) {
 		}
 	}
 }
+
+// A list of a simple queue that went by itself, a day after the age of what it held, or was removed by hand, takes no room.
+func TestSimpleListGone(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := options(s.Addr())
+	o.Simple, o.InboxBytes = true, 100
+	q := openQueue(t, o)
+	m := bachata.Item{Channels: []string{"bob"}, Payload: make([]byte, 90)}
+	for range 2 {
+		if res, err := q.Put(context.Background(), []bachata.Item{m}); err != nil || res[0][0] != bachata.Stored {
+			t.Fatalf("put into an inbox that holds nothing: %v, %v", res, err)
+		}
+		s.Do("DEL", "bob", "bob::ages")
+	}
+}

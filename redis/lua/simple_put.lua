@@ -15,6 +15,7 @@ for i = 1, tonumber(ARGV[2]) do
     else
       local s = load(P)
       if s.m ~= len then s.m = len end
+      if len == 0 then s.b = 0 end -- the list went by itself, or somebody removed it
       expire(P, s)
       local full = size > BYTES
       while not full and (s.m >= MESSAGES or s.b + size > BYTES) do
