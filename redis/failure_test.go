@@ -391,6 +391,39 @@ func TestExpiryAtMemoryLimit(t *testing.T) {
 	}
 }
 
+// An inbox that can't be looked through for what has expired keeps nobody from looking into the others.
+func TestExpiryInTheWay(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := options(s.Addr())
+	var ahead atomic.Int64 // of the clock
+	o.SweepEvery = 10 * time.Millisecond
+	o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	q := openQueue(t, o)
+	ctx := context.Background()
+	const many = 120 // more than are asked for at once
+	for i := range many {
+		channel := fmt.Sprint("a", i)
+		if _, err := q.Put(ctx, []bachata.Item{message(channel, 0)}); err != nil {
+			t.Fatal(err)
+		}
+		s.Do("DEL", channel+"::state")
+		s.Do("RPUSH", channel+"::state", "another type")
+	}
+	pause(2 * time.Millisecond) // so that bob is due after them
+	if _, err := q.Put(ctx, []bachata.Item{message("bob", 0)}); err != nil {
+		t.Fatal(err)
+	}
+	ahead.Store(int64(31 * 24 * time.Hour))
+	redistest.Eventually(t, "tell the sender that it expired", func() error {
+		if envs, err := q.Fetch(ctx, "of-bob", 0, bachata.Limit{}); err != nil || len(envs) != 1 {
+			return fmt.Errorf("%v, %w", envs, err)
+		}
+		return nil
+	})
+	want(t, q, "of-bob", "480 0")
+}
+
 // Nothing is taken off an inbox if its receipt, or what is known of the message, can't be written.
 func TestReceiptInTheWay(t *testing.T) {
 	t.Parallel()

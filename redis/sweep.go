@@ -2,9 +2,11 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -123,15 +125,20 @@ func (q *Queue) look(ctx context.Context, what string, most int) []finding {
 	return all
 }
 
-func (q *Queue) dueCommand(lead string, now int64) rueidis.Completed {
-	return q.client.B().Zrangebyscore().Key(lead+":due").Min("-inf").Max(strconv.FormatInt(now, 10)).Limit(0, expireAtOnce).Build()
+func (q *Queue) dueCommand(lead string, now int64, skip int) rueidis.Completed {
+	return q.client.B().Zrangebyscore().Key(lead+":due").Min("-inf").Max(strconv.FormatInt(now, 10)).
+		Limit(int64(skip), expireAtOnce).Build()
 }
 
-// expireAll looks through inboxes of a bucket, and those that are due after them. It reports whether that worked.
+// expireAll looks through inboxes of a bucket, and those that are due after them. An inbox that can't be looked through,
+// because a key of another type is in the way, stays due and is passed over. It reports whether that worked.
 func (q *Queue) expireAll(ctx context.Context, lead string, lists []string) bool {
-	for {
+	for skip := 0; ; {
 		for _, list := range lists {
-			if err := q.lose(ctx, list, "expire", "0", "0"); err != nil {
+			err := q.lose(ctx, list, "expire", "0", "0")
+			if e := (*rueidis.RedisError)(nil); errors.As(err, &e) && strings.Contains(e.Error(), "WRONGTYPE") {
+				skip++
+			} else if err != nil {
 				return false
 			}
 		}
@@ -139,7 +146,7 @@ func (q *Queue) expireAll(ctx context.Context, lead string, lists []string) bool
 			return true
 		}
 		var err error
-		if lists, err = q.client.Do(ctx, q.dueCommand(lead, q.now())).AsStrSlice(); err != nil {
+		if lists, err = q.client.Do(ctx, q.dueCommand(lead, q.now(), skip)).AsStrSlice(); err != nil {
 			return false
 		}
 	}
