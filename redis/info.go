@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -23,6 +24,7 @@ type level struct {
 	policy   string // maxmemory-policy
 	maximum  bool   // maxmemory is set
 	unread   bool   // the server does not tell (CONFIG is forbidden)
+	replica  bool   // it is one itself
 }
 
 // Info is bachata.Queue's. The level is what the server said when it was asked last, at most a minute ago.
@@ -63,6 +65,8 @@ func (l *level) sentence(wait int) string {
 		s = "Redis in memory: lost when the server ends"
 	}
 	switch {
+	case l.replica:
+		s += "; nothing is accepted now: the server is a replica"
 	case wait > l.replicas:
 		s += fmt.Sprintf("; nothing is accepted now: %s must have it too, the server has %s", replicasOf(wait), replicasOf(l.replicas))
 	case wait > 0:
@@ -89,7 +93,9 @@ func (l *level) warnings(wait int) []string {
 	if l.policy != "" && l.policy != "noeviction" {
 		all = append(all, fmt.Sprintf("maxmemory-policy is %q: the server may throw accepted messages away, set it to noeviction", l.policy))
 	}
-	if wait > l.replicas && !l.unread {
+	if l.replica {
+		all = append(all, "the server is a replica: nothing will be accepted, name its primary")
+	} else if wait > l.replicas && !l.unread {
 		all = append(all, fmt.Sprintf("wait is %d, the server has %s: nothing will be accepted", wait, replicasOf(l.replicas)))
 	}
 	return all
@@ -131,6 +137,8 @@ func (q *Queue) readLevel(ctx context.Context) error {
 	return nil
 }
 
+var errSentinel = errors.New("it is a Sentinel")
+
 func readNode(ctx context.Context, node rueidis.Client) (l *level, primary bool, err error) {
 	info, err := node.Do(ctx, node.B().Info().Build()).ToString()
 	if err != nil {
@@ -141,6 +149,9 @@ func readNode(ctx context.Context, node rueidis.Client) (l *level, primary bool,
 		if name, value, ok := strings.Cut(line, ":"); ok {
 			fields[name] = value
 		}
+	}
+	if fields["redis_mode"] == "sentinel" {
+		return nil, false, errSentinel
 	}
 	l = &level{version: fields["redis_version"], aof: fields["aof_enabled"] == "1", policy: fields["maxmemory_policy"]}
 	if v := fields["valkey_version"]; v != "" {
@@ -156,7 +167,8 @@ func readNode(ctx context.Context, node rueidis.Client) (l *level, primary bool,
 		l.unread = true // hosted servers forbid CONFIG
 	}
 	l.fsync, l.snapshot = config["appendfsync"], config["save"] != ""
-	return l, fields["role"] == "master", nil
+	l.replica = fields["role"] != "master"
+	return l, !l.replica, nil
 }
 
 // supported returns an error if the server is too old.

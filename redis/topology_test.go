@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,6 +77,25 @@ func TestWait(t *testing.T) {
 	replica.Resume()
 	redistest.Eventually(t, "accept it again", func() error { return put(1) })
 	want(t, q, "bob", "0", "1")
+}
+
+// A replica accepts nothing, which who starts a node with one has to be told.
+func TestReplicaByMistake(t *testing.T) {
+	t.Parallel()
+	o := options(redistest.StartReplica(t, redistest.Start(t)).Addr())
+	var log strings.Builder
+	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	q := openQueue(t, o)
+	if level := q.Info().Level; !strings.HasSuffix(level, "; nothing is accepted now: the server is a replica") {
+		t.Errorf("Info().Level of a replica = %q", level)
+	}
+	if err := putter(q)(0); !errors.Is(err, bachata.ErrUnavailable) {
+		t.Errorf("Put into a replica: %v, want ErrUnavailable", err)
+	}
+	q.Close()
+	if !strings.Contains(log.String(), "the server is a replica: nothing will be accepted, name its primary") {
+		t.Errorf("no warning of a replica:\n%s", log.String())
+	}
 }
 
 // What a put has stored before the rest of it fails is not accepted without its replicas either.

@@ -165,6 +165,10 @@ func redisAdvice(r *redis.Options, err error) string {
 		return "the server does not let this user do what is needed: change its rights (ACL SETUSER)"
 	case says("cluster support disabled", "is no cluster"):
 		return "this server is no cluster: name one host, without cluster=1; or add sentinel=MASTER if these are Sentinels"
+	case says("it is a Sentinel"):
+		return "this is a Sentinel: add sentinel=MASTER, the name of what it watches"
+	case r.Sentinel != "" && says("unknown command 'SENTINEL'", "unknown command `SENTINEL`"):
+		return "this is no Sentinel: name the hosts of the Sentinels, or leave sentinel=MASTER out to go to this server itself"
 	case says("not allowed in cluster mode"):
 		return "this server is a cluster, which has database 0 only and no shared=1: leave them out"
 	case says("DB index is out of range"):
