@@ -85,7 +85,7 @@ func (w *watcher) pingAll() {
 		err := l.check(ctx)
 		cancel()
 		if err != nil && w.q.ctx.Err() == nil {
-			w.q.log.Warn("redis: the connection for wake-ups is over", "address", l.address, "error", err)
+			w.q.log.Warn("redis: the connection for wake-ups is over", "address", l.address, "error", withoutArgs(err))
 			w.ended(l)
 		}
 	}

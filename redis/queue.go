@@ -220,7 +220,7 @@ func (q *Queue) failed(ctx context.Context, verb string, err error) error {
 			return fmt.Errorf("redis: %s: %w: %w", verb, bachata.ErrUnavailable, ctx.Err())
 		}
 	}
-	return fmt.Errorf("redis: %s: %w: %w", verb, bachata.ErrUnavailable, err)
+	return fmt.Errorf("redis: %s: %w: %w", verb, bachata.ErrUnavailable, withoutArgs(err))
 }
 
 // Ping asks the server, or every primary of a cluster, whether it is there. The error wraps bachata.ErrUnavailable.

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -303,6 +304,30 @@ func TestOpenHidesThePassword(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The same when such a server takes the place of the one that was there at the start.
+func TestFailuresHideThePassword(t *testing.T) {
+	t.Parallel()
+	proxy := redistest.NewProxy(t, redistest.Start(t, "--requirepass", "hunter2horse").Addr())
+	o, err := redis.ParseURL("redis://:hunter2horse@"+proxy.Addr(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := openQueue(t, o)
+	other := redistest.Start(t, "--rename-command", "HELLO", "NOTHELLO", "--rename-command", "AUTH", "NOTAUTH")
+	proxy.Lead(other.Addr())
+	proxy.Cut()
+	redistest.Eventually(t, "be refused by the other server", func() error {
+		err := errors.Join(putter(q)(0), q.Ping(context.Background()))
+		if err == nil || !strings.Contains(err.Error(), "unknown command") {
+			return fmt.Errorf("put: %w", err)
+		}
+		if strings.Contains(err.Error(), "hunter2horse") {
+			t.Errorf("the error shows the password: %v", err)
+		}
+		return nil
+	})
 }
 
 // startTLSSentinel runs a sentinel with TLS that watches the server at primary, with a user who may do what docs/redis.md
