@@ -47,6 +47,8 @@ func (q *Queue) window() time.Duration {
 	return time.Duration(w) * time.Millisecond
 }
 
+const noEviction = "noeviction"
+
 // sentence says what accepted messages survive.
 func (l *level) sentence(wait int) string {
 	var s string
@@ -90,7 +92,7 @@ func replicasOf(n int) string {
 // warnings says what about the server an operator should change.
 func (l *level) warnings(wait int) []string {
 	var all []string
-	if l.policy != "" && l.policy != "noeviction" {
+	if l.policy != "" && l.policy != noEviction {
 		all = append(all, fmt.Sprintf("maxmemory-policy is %q: the server may throw accepted messages away, set it to noeviction", l.policy))
 	}
 	if l.replica {
@@ -119,9 +121,7 @@ func (q *Queue) readLevel(ctx context.Context) error {
 		if err := l.supported(); err != nil {
 			return err
 		}
-		if weakest == nil || l.rank() < weakest.rank() {
-			weakest = l
-		}
+		weakest = l.least(weakest)
 	}
 	if weakest == nil {
 		if failed == nil {
@@ -197,6 +197,22 @@ func (l *level) waitAOF() bool {
 	a, _ := strconv.Atoi(major)
 	b, _ := strconv.Atoi(minor)
 	return a*100+b >= 702
+}
+
+// least returns what two primaries promise together; the other may be nil.
+func (l *level) least(other *level) *level {
+	if other == nil {
+		return l
+	}
+	weak, strong := *l, other
+	if other.rank() < l.rank() {
+		weak, strong = *other, l
+	}
+	weak.replicas = min(weak.replicas, strong.replicas)
+	if weak.policy == noEviction {
+		weak.policy = strong.policy
+	}
+	return &weak
 }
 
 // rank orders levels by what they survive.

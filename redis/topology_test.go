@@ -289,6 +289,32 @@ func (l *load) explain(c *redistest.Cluster) {
 	}
 }
 
+// Of a cluster that primary counts that promises least: for its replicas, and for what it may throw away, each by itself.
+func TestClusterLevel(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3)
+	redistest.StartReplica(t, c.Nodes[0])
+	c.Nodes[1].Do("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+	redistest.StartReplica(t, c.Nodes[1])
+	for range 8 { // the order in which they are asked is a matter of chance
+		o := options(c.Addrs()...)
+		o.Wait = 1
+		var log strings.Builder
+		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		q := openQueue(t, o)
+		level := q.Info().Level
+		q.Close()
+		if !strings.HasSuffix(level, "; nothing is accepted now: 1 replica must have it too, the server has no replica") {
+			t.Fatalf("Info().Level = %q, want it to say that one of the primaries has no replica", level)
+		}
+		for _, warning := range []string{"maxmemory-policy is", "wait is 1, the server has no replica"} {
+			if !strings.Contains(log.String(), warning) {
+				t.Fatalf("no warning %q:\n%s", warning, log.String())
+			}
+		}
+	}
+}
+
 func TestClusterNodeKilled(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, 3, "--appendonly", "yes", "--appendfsync", "always")
