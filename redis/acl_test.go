@@ -44,6 +44,32 @@ func grant(t *testing.T, s *redistest.Server) {
 	}
 }
 
+// Whatever of these rights is missing, Open says so: a script that is refused a command has done half of its work.
+func TestRightsMissing(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	for _, shared := range []bool{false, true} {
+		for _, missing := range []string{
+			"-del", "-hsetnx", "-linsert", "-mget", "-pexpire", "-role", "-rpop", "-setrange", "-spublish", "-ssubscribe", "-eval",
+			"resetchannels", "resetkeys",
+		} {
+			grant(t, s)
+			s.Do("ACL", "SETUSER", "bachata", missing, ">PASSWORD")
+			o := options(s.Addr())
+			o.Username, o.Password, o.Prefix, o.Shared = "bachata", "PASSWORD", "chat.", shared
+			q, err := redis.Open(context.Background(), o)
+			if err == nil {
+				q.Close()
+			}
+			if needed := shared || missing != "-linsert"; needed != (err != nil) {
+				t.Errorf("Open with %q, shared %v: %v", missing, shared, err)
+			} else if needed && !strings.Contains(err.Error(), "NOPERM") {
+				t.Errorf("Open with %q: %v, want it to say NOPERM", missing, err)
+			}
+		}
+	}
+}
+
 // A user with the rights that docs/redis.md names, and no others, is refused nothing: whatever is set up, and whatever
 // this package does.
 func TestRights(t *testing.T) {

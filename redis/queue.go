@@ -64,7 +64,11 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	q.gathered.fetch = gather{q: q, verb: "fetch", script: q.scripts.fetchOne}
 	q.gathered.pop = gather{q: q, verb: "pop", script: q.scripts.popOne}
 	q.ctx, q.cancel = context.WithCancel(context.Background())
-	if err := q.readLevel(ctx); err != nil {
+	err = q.readLevel(ctx)
+	if err == nil {
+		err = q.checkRights(ctx)
+	}
+	if err != nil {
 		q.client.Close()
 		q.cancel()
 		return nil, err
