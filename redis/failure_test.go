@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -353,6 +355,61 @@ func TestServerAway(t *testing.T) {
 	if _, err := redis.Open(ctx, options("127.0.0.1:1")); err == nil {
 		t.Error("Open without a server succeeded")
 	}
+}
+
+// A node that can't subscribe, while all else works, looks at inboxes all the same, and says so.
+func TestSubscribingFails(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := options(s.Addr())
+	o.SweepEvery, o.Timeout = time.Second, time.Second
+	log := &lockedBuffer{}
+	o.Logger = slog.New(slog.NewTextHandler(log, nil))
+	q := openQueue(t, o)
+	s.Do("ACL", "SETUSER", "default", "-ssubscribe")
+	woken, stop, err := watch(q, "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	if _, err := q.Put(context.Background(), []bachata.Item{message("bob", 0)}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-woken:
+	case <-time.After(15 * time.Second):
+		t.Error("nobody was woken in 15 s, inboxes are looked at each second")
+	}
+	says := func(text string) {
+		t.Helper()
+		redistest.Eventually(t, "say it", func() error {
+			if !strings.Contains(log.String(), text) {
+				return fmt.Errorf("the log is %q", log.String())
+			}
+			return nil
+		})
+	}
+	says("wake-ups can't be subscribed")
+	s.Do("ACL", "SETUSER", "default", "+ssubscribe")
+	says("wake-ups are subscribed again")
+}
+
+// lockedBuffer is a log that is read while it is written.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 // At the memory limit an inbox can be looked through for what has expired, though nothing has, and be read and emptied.

@@ -14,8 +14,8 @@ import (
 // atOnce is how many channels one command names at most.
 const atOnce = 1000
 
-// reconcile subscribes and unsubscribes what has to be, and reports whether all of it worked.
-func (w *watcher) reconcile() bool {
+// reconcile subscribes and unsubscribes what has to be. The error says why some of it did not work.
+func (w *watcher) reconcile() error {
 	w.dropLines()
 	w.mu.Lock()
 	add, remove := w.add, w.remove
@@ -23,12 +23,12 @@ func (w *watcher) reconcile() bool {
 	w.mu.Unlock()
 	w.unsubscribe(remove)
 	if len(add) == 0 {
-		return true
+		return nil
 	}
 	where, err := w.q.locate(w.q.ctx)
 	if err != nil {
 		w.again(add)
-		return false
+		return err
 	}
 	// All of a bucket go to one place, and into one command: the server wants one slot in each.
 	groups := make(map[string]map[int][]*subscription)
@@ -39,7 +39,7 @@ func (w *watcher) reconcile() bool {
 		}
 		groups[address][s.bucket] = append(groups[address][s.bucket], s)
 	}
-	ok := true
+	var failed firstError
 	for address, byBucket := range groups {
 		l := w.lines[address]
 		if l == nil {
@@ -47,16 +47,14 @@ func (w *watcher) reconcile() bool {
 				for _, list := range byBucket {
 					w.againAll(list)
 				}
-				ok = false
+				failed.note(err)
 				continue
 			}
 			w.lines[address] = l
 		}
-		if !w.subscribe(l, byBucket) {
-			ok = false
-		}
+		failed.note(w.subscribe(l, byBucket))
 	}
-	return ok
+	return failed.err
 }
 
 // dropLines closes the connections that ended and has their channels subscribed anew.
@@ -82,7 +80,7 @@ func (w *watcher) dropLines() {
 }
 
 // subscribe has l subscribe what byBucket holds, and looks at the inboxes when that is confirmed.
-func (w *watcher) subscribe(l *line, byBucket map[int][]*subscription) bool {
+func (w *watcher) subscribe(l *line, byBucket map[int][]*subscription) error {
 	var commands []rueidis.Completed
 	var parts [][]*subscription
 	for _, list := range byBucket {
@@ -107,7 +105,7 @@ func (w *watcher) subscribe(l *line, byBucket map[int][]*subscription) bool {
 	w.mu.Unlock()
 	ctx, cancel := context.WithTimeout(w.q.ctx, w.q.options.Timeout+time.Second)
 	defer cancel()
-	ok := true
+	var failed firstError
 	var confirmed []*subscription
 	for i, r := range l.client.DoMulti(ctx, commands...) {
 		err := r.Error()
@@ -115,7 +113,7 @@ func (w *watcher) subscribe(l *line, byBucket map[int][]*subscription) bool {
 			confirmed = append(confirmed, parts[i]...)
 			continue
 		}
-		ok = false
+		failed.note(err)
 		w.mu.Lock()
 		for _, s := range parts[i] {
 			s.on = nil
@@ -127,7 +125,7 @@ func (w *watcher) subscribe(l *line, byBucket map[int][]*subscription) bool {
 		}
 	}
 	w.sweep(confirmed, true)
-	return ok
+	return failed.err
 }
 
 // unsubscribe ends what nobody watches any more.
@@ -234,7 +232,7 @@ func (w *watcher) sweep(list []*subscription, all bool) {
 	for i, r := range w.q.client.DoMulti(ctx, commands...) {
 		states, err := r.ToArray()
 		if err != nil {
-			for _, s := range parts[i] { // not known: let them look for themselves
+			for _, s := range w.subscribed(parts[i]) { // not known: let them look for themselves
 				w.wake(s)
 			}
 			continue

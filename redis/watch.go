@@ -1,6 +1,8 @@
 package redis
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +30,9 @@ type watcher struct {
 	remove   map[string]*line         // to be unsubscribed, and where they are
 	lost     []*line                  // connections that ended
 	lines    map[string]*line         // by address; changed by the goroutine only
+
+	failing time.Time // since when subscribing fails; used by the goroutine only, like the next
+	told    bool      // that was logged
 }
 
 // subscription is one watched channel.
@@ -177,7 +182,9 @@ func (w *watcher) run() {
 			w.poll()
 			continue
 		}
-		if w.reconcile() {
+		err := w.reconcile()
+		w.note(err)
+		if err == nil {
 			backoff = minBackoff
 			continue
 		}
@@ -195,15 +202,32 @@ const (
 
 func (w *watcher) pingEvery() time.Duration { return min(w.q.options.Timeout, 3*time.Second) }
 
-// all returns all that is subscribed.
+// note logs that subscribing fails, once that has gone on for a while: the rest may work, and then nothing else says so.
+func (w *watcher) note(err error) {
+	switch {
+	case err == nil:
+		if w.told {
+			w.q.log.Info("redis: wake-ups are subscribed again")
+		}
+		w.failing, w.told = time.Time{}, false
+	case w.failing.IsZero():
+		w.failing = time.Now()
+	case !w.told && time.Since(w.failing) >= w.q.options.Timeout && w.q.ctx.Err() == nil:
+		w.told = true
+		w.q.log.Warn("redis: wake-ups can't be subscribed, inboxes are only looked at now and then", "error", withoutArgs(err))
+	}
+}
+
+// all returns all that is watched, also what could not be subscribed.
 func (w *watcher) all() []*subscription {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	all := make([]*subscription, 0, len(w.channels))
-	for _, s := range w.channels {
-		if s.on != nil {
-			all = append(all, s)
-		}
-	}
-	return all
+	return slices.Collect(maps.Values(w.channels))
+}
+
+// subscribed returns those of list that are.
+func (w *watcher) subscribed(list []*subscription) []*subscription {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(list), func(s *subscription) bool { return s.on == nil })
 }
