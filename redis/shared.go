@@ -42,8 +42,7 @@ func (w *watcher) lengths(list []*subscription) {
 			}
 			// What one of their sockets took is in the wait list, also if that socket has just gone.
 			handed, _ := replies[2*i+1].AsInt64()
-			if fresh > 0 || uint64(handed) != s.seen {
-				s.seen = uint64(handed)
+			if changed := w.saw(s, uint64(handed)); changed || fresh > 0 {
 				w.wake(s)
 			}
 		}

@@ -234,3 +234,27 @@ func TestSharedLoad(t *testing.T) {
 	l.grows(300)
 	l.finish()
 }
+
+// A second socket may come while its channel is looked at. This is for the race detector.
+func TestSharedWatchTwice(t *testing.T) {
+	t.Parallel()
+	o := options(redistest.Start(t).Addr())
+	o.Shared, o.PollEvery = true, time.Millisecond
+	q := openQueue(t, o)
+	woken, stop, err := watch(q, "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	if _, err := q.Put(context.Background(), []bachata.Item{message("bob", 0)}); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		<-woken
+		_, stop, err := watch(q, "bob")
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop()
+	}
+}

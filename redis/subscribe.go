@@ -239,12 +239,20 @@ func (w *watcher) sweep(list []*subscription, all bool) {
 		}
 		for j, m := range states {
 			s := parts[i][j]
-			if n, holds := readState(text(m)); holds && (all || n != s.seen) {
-				s.seen = n
+			if n, holds := readState(text(m)); holds && (w.saw(s, n) || all) {
 				w.wake(s)
 			}
 		}
 	}
+}
+
+// saw notes what an inbox told when it was looked at, and reports whether that is new.
+func (w *watcher) saw(s *subscription, n uint64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before := s.seen
+	s.seen = n
+	return before != n
 }
 
 func (w *watcher) wake(s *subscription) {
