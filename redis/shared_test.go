@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -233,6 +234,49 @@ func TestSharedLoad(t *testing.T) {
 	l := startLoad(t, a, b)
 	l.grows(300)
 	l.finish()
+}
+
+// What nodes of the original have put for somebody who is away does not keep what we put behind it from expiring.
+func TestSharedExpiryBehindTheirs(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := options(s.Addr())
+	var ahead atomic.Int64
+	o.Shared, o.SweepEvery = true, 20*time.Millisecond
+	o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	q := openQueue(t, o)
+	theirs := original{s}
+	theirs.raw("bob", "!")
+	theirs.raw("bob", `{"type":300,"data":"7"}`)
+	theirs.put("bob", "a", `{"id":"a","type":"direct"}`, "anna")
+	ctx := context.Background()
+	for day, id := range []int{0, 1} {
+		ahead.Store(int64(day) * 24 * int64(time.Hour))
+		if _, err := q.Put(ctx, []bachata.Item{message("bob", id)}); err != nil {
+			t.Fatal(err)
+		}
+		theirs.raw("bob", `{"type":300,"data":"8"}`)
+		s.Do("DEL", "bob::state") // as two hours later
+	}
+	ahead.Store(int64(30*24*time.Hour + time.Hour))
+	redistest.Eventually(t, "tell the sender that it expired", func() error {
+		if n := s.Do("LLEN", "of-bob"); n != "1" {
+			return fmt.Errorf("%s notices", n)
+		}
+		return nil
+	})
+	want(t, q, "of-bob", "480 0")
+	if got := s.Do("LRANGE", "bob", "0", "-1"); strings.Count(got, "\n") != 5 {
+		t.Errorf("left is %q, want the four of theirs, ours of the second day, and '!'", got)
+	}
+	want(t, q, "bob", "gap {Dropped:0 Expired:1 Receipts:0}", "300 7", "a", "300 8", "1", "300 8")
+	ahead.Store(int64(31*24*time.Hour + time.Hour))
+	redistest.Eventually(t, "tell the sender of the second", func() error {
+		if n := s.Do("LLEN", "of-bob"); n != "1" {
+			return fmt.Errorf("%s notices", n)
+		}
+		return nil
+	})
 }
 
 // A second socket may come while its channel is looked at. This is for the race detector.

@@ -18,8 +18,10 @@ local function recover(P, s)
   for i, L in ipairs({P .. ':wait', P}) do
     local len = pcall_('LLEN', L)
     if type(len) == 'number' and len > 0 then
-      s.m = s.m + len
-      s.due = 1
+      if not SHARED then -- where a node of the original may have put it, and nothing is counted
+        s.m = s.m + len
+        s.due = 1
+      end
       if i == 1 then s.h = now * 2048 - 1 end
       s.n = now * 2048
     end
@@ -73,7 +75,11 @@ end
 local function deadline(P, s, at)
   if s.due == 0 or at < s.due then
     s.due = at
-    call('ZADD', DUE, at, P)
+    if SHARED then -- where the state may have gone before the inbox was empty
+      call('ZADD', DUE, 'LT', at, P)
+    else
+      call('ZADD', DUE, at, P)
+    end
   end
 end
 

@@ -5,18 +5,27 @@ local lp = #P
 local s = load(P)
 local lost, due, more, early = 0, nil, 0, {}
 call('LTRIM', P, 0, -1) -- as in lose: what follows is not refused at the memory limit
-while true do -- what is too old and was not handed out is handed out to nobody
-  local e = call('LINDEX', P, -1)
-  if not e or not isKey(e, P, lp) then break end
-  local m = call('HGET', P .. '::meta', e)
-  if not m then break end
-  local at = putTime(m) + AGE
-  if at > now then due = at; break end
-  call('RPOPLPUSH', P, W)
-  call('HSET', P .. '::meta', e, pack('>I7', nextseq(s)) .. sub(m, 8))
-  lost = lost + 1
-  early[e] = true
-  if lost >= 256 then due, more = now, 1; break end
+-- What is too old and was not handed out is handed out to nobody. What the original has put stays, and is passed over.
+local passed = 0
+while not due do
+  local chunk = call('LRANGE', P, -passed - 64, -passed - 1)
+  if #chunk == 0 then break end
+  for i = #chunk, 1, -1 do
+    local e = chunk[i]
+    local m = isKey(e, P, lp) and call('HGET', P .. '::meta', e)
+    if m then
+      local at = putTime(m) + AGE
+      if at > now then due = at; break end
+      call('LREM', P, -1, e)
+      call('LPUSH', W, e)
+      call('HSET', P .. '::meta', e, pack('>I7', nextseq(s)) .. sub(m, 8))
+      lost = lost + 1
+      early[e] = true
+      if lost >= 256 then due, more = now, 1; break end
+    else
+      passed = passed + 1
+    end
+  end
 end
 local done = 0
 for _, w in ipairs(waiting(P, W, s)) do
