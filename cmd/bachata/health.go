@@ -18,6 +18,8 @@ const (
 	healthTimeout = 3 * time.Second
 	// healthAge is how long an answer is given again, so that asking often costs the queue nothing.
 	healthAge = time.Second
+	// healthLog is after how long it is logged again that checks fail: why may have changed.
+	healthLog = time.Minute
 )
 
 // healthReport is what /healthz answers; it says which step failed, and nothing internal.
@@ -43,6 +45,7 @@ type health struct {
 	running  chan struct{} // closed when the check in progress ends; nil if none is
 	report   healthReport
 	checked  time.Time
+	logged   time.Time // when it was logged last that a check failed
 }
 
 func newHealth(q bachata.Queue, logger *slog.Logger) *health {
@@ -128,10 +131,14 @@ func (h *health) run(done chan struct{}) {
 	h.mu.Lock()
 	before := h.report
 	h.report, h.checked, h.running = report, h.now(), nil
+	say := err != nil && (before.Failed != failed || h.checked.Sub(h.logged) >= healthLog)
+	if say {
+		h.logged = h.checked
+	}
 	h.mu.Unlock()
 	close(done)
 	switch {
-	case err != nil && before.Failed != failed:
+	case say:
 		h.logger.Error("health check failed", "step", failed, "error", err)
 	case err == nil && before.Failed != "":
 		h.logger.Info("health check works again")

@@ -141,6 +141,27 @@ func TestHealthLeavesNothing(t *testing.T) {
 	})
 }
 
+// TestHealthLogsAgain looks for a line a minute while the same step fails: what is wrong with it may have become another thing.
+func TestHealthLogsAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		inner := memory.New(nil)
+		defer inner.Close()
+		q := &brokenQueue{Queue: inner}
+		q.fails.Store("put")
+		var log strings.Builder
+		h := newHealth(q, slog.New(slog.NewTextHandler(&log, nil)))
+		for range 150 {
+			ask(h)
+			time.Sleep(healthAge)
+		}
+		synctest.Wait()
+		if lines := strings.Count(log.String(), "health check failed"); lines != 3 {
+			t.Errorf("150 s of failing are %d lines, want 3:\n%s", lines, log.String())
+		}
+	})
+}
+
 func TestHealthOfASimpleQueue(t *testing.T) {
 	t.Parallel()
 	q := memory.New(&memory.Options{Simple: true})
