@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,6 +72,10 @@ func TestComposeFile(t *testing.T) {
 	if !strings.Contains(node, "/healthz") {
 		t.Error("the health check of a node does not ask /healthz")
 	}
+	volume := regexp.MustCompile(`\nVOLUME (.+)\n`).FindStringSubmatch(readRoot(t, "Dockerfile"))
+	if volume == nil || !strings.Contains(node, "\n  tmpfs: ["+volume[1]+"]\n") {
+		t.Errorf("a node has no tmpfs in place of the image's volume %q", volume)
+	}
 
 	_, port, err := net.SplitHostPort(o.listen)
 	if err != nil {
@@ -80,13 +85,42 @@ func TestComposeFile(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^  (bachata-\d+): \*bachata$`).FindAllStringSubmatch(compose, -1) {
 		want = append(want, "    server "+m[1]+" "+m[1]+":"+port)
 	}
+	if len(want) < 3 {
+		t.Errorf("compose.yaml has the nodes %q, want three", want)
+	}
 	proxy := readRoot(t, "deploy/haproxy/haproxy.cfg")
 	got := regexp.MustCompile(`(?m)^    server .*$`).FindAllString(proxy, -1)
-	if len(want) < 3 || !slices.Equal(got, want) {
+	if !slices.Equal(got, want) {
 		t.Errorf("haproxy.cfg has the servers %q, compose.yaml has the nodes %q", got, want)
 	}
 	if !strings.Contains(proxy, "\n    option httpchk GET /healthz\n") {
 		t.Error("haproxy.cfg does not ask /healthz")
+	}
+}
+
+// A server of the cluster that comes back finds its address free: the others get theirs from another part of the network.
+func TestComposeAddresses(t *testing.T) {
+	t.Parallel()
+	compose := readRoot(t, "compose.yaml")
+	ipam := regexp.MustCompile(`\{ subnet: (\S+), ip_range: (\S+) \}`).FindStringSubmatch(compose)
+	if ipam == nil {
+		t.Fatal("compose.yaml has no subnet with an ip_range")
+	}
+	subnet, dynamic := netip.MustParsePrefix(ipam[1]), netip.MustParsePrefix(ipam[2])
+	if !subnet.Overlaps(dynamic) || dynamic.Bits() <= subnet.Bits() {
+		t.Errorf("ip_range %v is no part of %v", dynamic, subnet)
+	}
+	fixed := regexp.MustCompile(`ipv4_address: (\S+) `).FindAllStringSubmatch(compose, -1)
+	if len(fixed) != 6 {
+		t.Errorf("%d servers have an address, want 6", len(fixed))
+	}
+	for _, m := range fixed {
+		if a := netip.MustParseAddr(m[1]); !subnet.Contains(a) || dynamic.Contains(a) {
+			t.Errorf("%v is not in %v beside %v", a, subnet, dynamic)
+		}
+		if !strings.Contains(block(t, compose, "services:"), " "+m[1]+":6379") {
+			t.Errorf("cluster.sh is not given %s", m[1])
+		}
 	}
 }
 
