@@ -89,9 +89,12 @@ func TestComposeFile(t *testing.T) {
 		t.Errorf("compose.yaml has the nodes %q, want three", want)
 	}
 	proxy := readRoot(t, "deploy/haproxy/haproxy.cfg")
-	got := regexp.MustCompile(`(?m)^    server .*$`).FindAllString(proxy, -1)
-	if !slices.Equal(got, want) {
-		t.Errorf("haproxy.cfg has the servers %q, compose.yaml has the nodes %q", got, want)
+	for _, backend := range []string{"nodes", "any"} {
+		_, servers, _ := strings.Cut(proxy, "\nbackend "+backend+"\n")
+		servers, _, _ = strings.Cut(servers, "\n\n")
+		if got := regexp.MustCompile(`(?m)^    server .*$`).FindAllString(servers, -1); !slices.Equal(got, want) {
+			t.Errorf("backend %s of haproxy.cfg has the servers %q, compose.yaml has the nodes %q", backend, got, want)
+		}
 	}
 	if !strings.Contains(proxy, "\n    option httpchk GET /healthz\n") {
 		t.Error("haproxy.cfg does not ask /healthz")
