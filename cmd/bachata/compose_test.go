@@ -127,6 +127,49 @@ func TestComposeAddresses(t *testing.T) {
 	}
 }
 
+// deploy/secrets.sh makes passwords once, and what the users inside of the containers read readable.
+func TestSecretsScript(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("../../deploy")); err != nil {
+		t.Fatal(err)
+	}
+	closed := filepath.Join(dir, "redis", "start.sh")
+	for path, mode := range map[string]os.FileMode{closed: 0o600, filepath.Dir(closed): 0o700} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "secrets")); err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"redis-admin", "redis-bachata"}
+	passwords := map[string]bool{}
+	for range 2 {
+		if out, err := exec.Command("sh", filepath.Join(dir, "secrets.sh")).CombinedOutput(); err != nil {
+			t.Fatalf("secrets.sh: %v, %s", err, out)
+		}
+		for _, name := range names {
+			b, err := os.ReadFile(filepath.Join(dir, "secrets", name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !regexp.MustCompile(`^[0-9a-f]{48}$`).Match(b) {
+				t.Errorf("%s is %q, want 48 hexadecimal digits", name, b)
+			}
+			passwords[string(b)] = true
+		}
+	}
+	if len(passwords) != len(names) {
+		t.Errorf("there were %d passwords, want %d that stay the same", len(passwords), len(names))
+	}
+	for path, want := range map[string]os.FileMode{closed: 0o644, filepath.Dir(closed): 0o755, filepath.Join(dir, "secrets"): 0o700} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("mode of %s is %v, %v, want %v", path, info.Mode().Perm(), err, want)
+		}
+	}
+}
+
 // What the image is built of has to come through .dockerignore.
 func TestImageHasAllPackages(t *testing.T) {
 	t.Parallel()
