@@ -58,6 +58,35 @@ func TestServerKilled(t *testing.T) {
 	}
 }
 
+// A server that reads its append-only file says that it has none, and has it all the same.
+func TestLevelOfLoadingServer(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 2, "--appendonly", "yes", "--appendfsync", "always", "--enable-debug-command", "yes")
+	s := c.Nodes[1]
+	s.Do("EVAL", "for i = 1, 30000 do redis.call('SET', KEYS[1] .. i, i) end", "1", "{a}") // slot 15495
+	s.Do("CONFIG", "SET", "key-load-delay", "100")                                         // µs, and it answers after each 1,024 keys
+	loaded := make(chan error, 1)
+	go func() {
+		_, err := s.Try("DEBUG", "LOADAOF")
+		loaded <- err
+	}()
+	redistest.Eventually(t, "begin to read", func() error {
+		if info := s.Do("INFO", "persistence"); !strings.Contains(info, "\nloading:1\r") || !strings.Contains(info, "\naof_enabled:0\r") {
+			return errors.New("it does not read its file")
+		}
+		return nil
+	})
+	o := options(c.Addrs()[:1]...)
+	o.Timeout = 20 * time.Second
+	q := openQueue(t, o)
+	if got := q.Info().Level; !strings.Contains(got, "appendfsync always") {
+		t.Errorf("Info().Level = %q, want it to name appendfsync always", got)
+	}
+	if err := <-loaded; err != nil {
+		t.Errorf("DEBUG LOADAOF: %v", err)
+	}
+}
+
 func TestScriptsFlushed(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -159,12 +159,15 @@ func readNode(ctx context.Context, node rueidis.Client) (l *level, primary bool,
 	}
 	l.replicas, _ = strconv.Atoi(fields["connected_slaves"])
 	l.maximum = fields["maxmemory"] != "0"
-	config, err := node.Do(ctx, node.B().ConfigGet().Parameter("appendfsync", "save").Build()).AsStrMap()
+	config, err := node.Do(ctx, node.B().ConfigGet().Parameter("appendonly", "appendfsync", "save").Build()).AsStrMap()
 	if err != nil {
 		if _, ok := rueidis.IsRedisErr(err); !ok {
 			return nil, false, err
 		}
 		l.unread = true // hosted servers forbid CONFIG
+	}
+	if v, ok := config["appendonly"]; ok {
+		l.aof = v == "yes" // aof_enabled is 0 while the server reads that file
 	}
 	l.fsync, l.snapshot = config["appendfsync"], config["save"] != ""
 	l.replica = fields["role"] != "master"
