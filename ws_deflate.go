@@ -34,9 +34,9 @@ const (
 	inflateTail = deflateTail + "\x01\x00\x00\xff\xff" // an empty final block, so that the reader knows where to end
 
 	windowSize   = 32 << 10
-	inflateBatch = 64 << 10 // bytes of inflated messages that wait for the rest of an input to be inflated too
-	mostFinals   = 64       // final blocks in a message; reading on behind one costs the copying of a window
-	cachedText   = 64 << 10 // the largest message whose compressed frame is remembered
+	inflateBatch = 64 << 10  // bytes of inflated messages that wait for the rest of an input to be inflated too
+	mostFinals   = 64        // final blocks in a message; reading on behind one costs the copying of a window
+	cachedText   = 128 << 10 // the largest message whose compressed frame is remembered: one of 64 KiB gets a "from" besides
 )
 
 func (c *Compression) check() error {

@@ -219,6 +219,22 @@ func TestCompressedOnce(t *testing.T) {
 	}
 }
 
+// So is one of the largest that a client may send by default, to which the server adds the sender's name, all in escapes.
+func TestLargestMessageIsCompressedOnce(t *testing.T) {
+	t.Parallel()
+	var d deflater
+	d.setUp(&Compression{})
+	text := bytes.Repeat([]byte("a"), defaultMaxMessage+len(`,"from":""`)+6*MaxName)
+	slot := &d.recent[maphash.Bytes(d.seed, text)%uint64(len(d.recent))]
+	for range 100 { // the frame goes with the next garbage collection, which may come at any time
+		d.appendFrame(nil, text)
+		if slot.Value() != nil {
+			return
+		}
+	}
+	t.Errorf("no frame of %d bytes is remembered", len(text))
+}
+
 // What compression makes no smaller goes out as it is.
 func TestNotWorthCompressing(t *testing.T) {
 	t.Parallel()
