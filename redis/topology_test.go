@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -342,5 +345,54 @@ func TestClusterNodesAreShared(t *testing.T) {
 	o.Addresses = []string{single.Addr()}
 	if _, err := redis.Open(context.Background(), o); err == nil {
 		t.Error("Open with Cluster of a server that is none succeeded")
+	}
+}
+
+// deploy/redis/cluster.sh gives replicas to a cluster whose making was interrupted, and leaves one alone that has them.
+func TestClusterScript(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3)
+	servers := c.Nodes
+	for range 3 {
+		bus := strconv.Itoa(redistest.FreePort(t))
+		s := redistest.Start(t, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "2000")
+		c.Nodes[0].Do("CLUSTER", "MEET", "127.0.0.1", strconv.Itoa(s.Port()), bus)
+		servers = append(servers, s)
+	}
+	args := []string{"../deploy/redis/cluster.sh"}
+	for _, s := range servers {
+		args = append(args, s.Addr())
+		redistest.Eventually(t, "meet "+s.Addr(), func() error {
+			if info := s.Do("CLUSTER", "INFO"); !strings.Contains(info, "cluster_known_nodes:6\r") {
+				return errors.New(info)
+			}
+			return nil
+		})
+	}
+	secrets := t.TempDir()
+	if err := os.WriteFile(filepath.Join(secrets, "redis-admin"), []byte("unused"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{3, 0} {
+		cmd := exec.Command("sh", args...)
+		cmd.Env = append(os.Environ(), "SECRETS="+secrets)
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("cluster.sh: %v, %s", err, out)
+		}
+		if got := strings.Count(string(out), " is to follow "); got != want {
+			t.Errorf("cluster.sh made %d replicas, want %d: %s", got, want, out)
+		}
+	}
+	primaries := map[string]bool{}
+	for _, s := range servers[3:] {
+		role := strings.Fields(s.Do("ROLE")) // slave, host and port of its primary, ...
+		if role[0] != "slave" {
+			t.Fatalf("ROLE of %s = %q, want a replica", s.Addr(), role)
+		}
+		primaries[role[2]] = true
+	}
+	if len(primaries) != 3 {
+		t.Errorf("the replicas follow %v, want a primary each", primaries)
 	}
 }
