@@ -2,7 +2,9 @@ package redis_test
 
 import (
 	"context"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/bachata-go/bachata"
 	"github.com/bachata-go/bachata/internal/redistest"
@@ -85,5 +87,31 @@ func TestSimpleListGone(t *testing.T) {
 			t.Fatalf("put into an inbox that holds nothing: %v, %v", res, err)
 		}
 		s.Do("DEL", "bob", "bob::ages")
+	}
+}
+
+// Who lowers the cap on remembered ids has them forgotten in pieces, not by one call that holds up the server.
+func TestCapLowered(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	// As KEYS.md says.
+	s.Do("EVAL", `for i = 1, 25000 do
+		local k, at = string.format('%012d', i), tonumber(ARGV[1])
+		redis.call('HSET', ':known', k, struct.pack('>I6BH', at, 0, 0))
+		redis.call('RPUSH', ':aging', struct.pack('>I6', at) .. k)
+	end`, "0", strconv.FormatInt(time.Now().UnixMilli(), 10))
+	o := options(s.Addr())
+	o.DedupeCap, o.SweepEvery = 1000, time.Hour
+	q := openQueue(t, o)
+	for i, want := range []string{"14997", "1000", "1000"} { // the second finds an inbox that is nothing special, and asks for more
+		if err := putter(q)(i); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Do("LLEN", ":aging"); got != want {
+			t.Errorf("%s ids are remembered after %d puts, want %s", got, i+1, want)
+		}
+	}
+	if got := s.Do("HLEN", ":known"); got != "1000" {
+		t.Errorf("there are %s records, want 1000", got)
 	}
 }

@@ -1,5 +1,5 @@
 -- age appends ids to the aging list and forgets the oldest: those past the window, a few at a time, and those past the
--- cap at once. When the cap is what makes one go, FORGOT says when it had been accepted.
+-- cap at once, but no more than hold up the server for 20 ms: after the cap was lowered that may be millions. When the cap is what makes one go, FORGOT says when it had been accepted.
 local function age(ids)
   local n = #ids > 0 and call('RPUSH', AGING, unpack(ids)) or call('LLEN', AGING)
   local steps = #ids > 0 and 2 * #ids + 2 or 500
@@ -43,7 +43,7 @@ local function age(ids)
       if #set > 0 then call('HSET', KNOWN, unpack(set)) end
     end
     steps = n - gone - CAP
-  until steps <= 0 or take == 0
+  until steps <= 0 or take == 0 or gone >= 10000
   if #later > 0 then call('RPUSH', AGING, unpack(later)) end
   if capped then call('SET', FORGOT, string.format('%.0f', capped), 'PX', WINDOW) end
   return n - gone, capped
