@@ -87,11 +87,11 @@ func (o Options) withDefaults() (Options, error) {
 		{"WaitTimeout", &o.WaitTimeout, 2 * time.Second},
 		{"Timeout", &o.Timeout, 5 * time.Second},
 	} {
-		if *d.v < 0 {
-			return o, fmt.Errorf("redis: %s is %v, must not be negative", d.field, *d.v)
-		}
 		if *d.v == 0 {
 			*d.v = d.def
+		}
+		if *d.v < time.Millisecond { // the server counts milliseconds, and waits for ever for none
+			return o, fmt.Errorf("redis: %s is %v, must be at least 1ms", d.field, *d.v)
 		}
 	}
 	return o, nil

@@ -118,8 +118,8 @@ func setBool(field func(*urlOptions) *bool) func(*urlOptions, string) error {
 func setDuration(field func(*urlOptions) *time.Duration) func(*urlOptions, string) error {
 	return func(u *urlOptions, value string) error {
 		d, err := time.ParseDuration(value)
-		if err != nil || d <= 0 {
-			return fmt.Errorf("is %q, must be a time such as 2s", value)
+		if err != nil || d < time.Millisecond {
+			return fmt.Errorf("is %q, must be a time such as 2s, 1ms at least", value)
 		}
 		*field(u) = d
 		return nil

@@ -118,6 +118,7 @@ func TestParseURLRefuses(t *testing.T) {
 		{"redis://h?wait=x", `option wait is "x"`},
 		{"redis://h?wait=1&wait=2", "twice"},
 		{"redis://h?timeout=-1s", "option timeout"},
+		{"redis://h?wait_timeout=10us", "option wait_timeout"},
 		{"redis://h?simple=maybe", "option simple"},
 		{"redis://h?sentinel=", "option sentinel is empty"},
 		{"redis://h?sentinel=m&sentinel_password=tops%zzecret", "option sentinel_password"},
@@ -402,6 +403,17 @@ func TestSentinelWithPasswordAndTLS(t *testing.T) {
 			if err == nil {
 				q.Close()
 			}
+		}
+	}
+}
+
+// A server that is asked to wait for 0 ms waits for ever.
+func TestShortTimes(t *testing.T) {
+	t.Parallel()
+	for _, o := range []redis.Options{{PollEvery: -1}, {WaitTimeout: time.Microsecond}, {Timeout: time.Millisecond - 1}} {
+		o.Addresses = []string{"127.0.0.1:1"}
+		if _, err := redis.Open(t.Context(), o); err == nil || !strings.Contains(err.Error(), "at least 1ms") {
+			t.Errorf("Open(%+v): %v", o, err)
 		}
 	}
 }
