@@ -10,11 +10,11 @@ const usage = `Bachata delivers chat messages: what it has accepted is stored, d
 order, confirmed by the receiver and reported back to the sender.
 
 Usage:
-  bachata serve [options]      run the server, with a chat page to try it
-  bachata disk check DIR       look for damage in the folder of a disk queue
-  bachata disk salvage DIR NEW copy what is good of it into another folder
-  bachata version              print the version
-  bachata help [COMMAND]       print this, or more on serve or disk
+  bachata serve [options]        run the server, with a chat page to try it
+  bachata disk check DIR         look for damage in the folder of a disk queue
+  bachata disk salvage DIR NEW   copy what is good of it into another folder
+  bachata version                print the version
+  bachata help [COMMAND]         print this, or more on serve or disk
 
 To try it: run "bachata serve" and open the page that it names in two browsers.
 `
