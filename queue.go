@@ -275,7 +275,8 @@ type Taker interface {
 
 // A Publisher is a Queue that also carries what is not stored to all nodes. Optional.
 type Publisher interface {
-	// Publish sends payload to the sockets that are connected to channel now, on all nodes. It may be lost.
+	// Publish sends payload to the sockets that are connected to channel now, on all nodes. It may be lost. A session waits
+	// for it, so it should not wait for a server.
 	Publish(ctx context.Context, channel string, payload []byte) error
 	// Subscribe hands what is published on channel to receive, which must not block, until stop is called.
 	Subscribe(channel string, receive func(payload []byte)) (stop func(), err error)

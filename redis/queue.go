@@ -27,11 +27,12 @@ type Queue struct {
 	client  rueidis.Client
 	log     *slog.Logger
 
-	watch    *watcher
-	replicas replicas
-	gathered struct{ put, fetch, pop gather }
-	level    atomic.Pointer[level]
-	forgot   atomic.Int64 // the last id that the cap made go was accepted then, Unix ms
+	watch     *watcher
+	publisher *publisher
+	replicas  replicas
+	gathered  struct{ put, fetch, pop gather }
+	level     atomic.Pointer[level]
+	forgot    atomic.Int64 // the last id that the cap made go was accepted then, Unix ms
 
 	stopAt func(hookPoint) bool // set by tests
 
@@ -42,7 +43,10 @@ type Queue struct {
 	closed   atomic.Bool
 }
 
-var _ bachata.Queue = (*Queue)(nil)
+var (
+	_ bachata.Queue     = (*Queue)(nil)
+	_ bachata.Publisher = (*Queue)(nil)
+)
 
 // Open connects to the server. It fails if the server can't be reached, is too old, or if an option is out of bounds;
 // the error names the field and its limit. The caller closes the queue.
@@ -74,8 +78,9 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 		return nil, err
 	}
 	q.noteHistory()
-	q.watch = newWatcher(q)
+	q.watch, q.publisher = newWatcher(q), newPublisher(q)
 	q.start(q.watch.run)
+	q.start(q.publisher.run)
 	q.start(q.maintain)
 	if q.keys.cluster && !limits.Simple {
 		q.start(q.maintainOut)

@@ -121,6 +121,9 @@ func (w *watcher) received(m rueidis.PubSubMessage) {
 		return
 	}
 	channel := w.q.keys.channel(list)
+	if w.q.publisher.received(channel, m.Message) {
+		return
+	}
 	w.watchers.Wake(channel, func() bachata.Wake {
 		if w.q.limits.Simple {
 			return bachata.Wake{}

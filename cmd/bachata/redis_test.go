@@ -40,6 +40,10 @@ func TestRedisNodesShareAServer(t *testing.T) {
 	if receipt := anna.waitsFor(300); receipt["from"] != "bob" {
 		t.Errorf("anna got %v, want the receipt of bob", receipt)
 	}
+	anna.send(`{"type":"typing","dest":"bob","ephemeral":true}`)
+	if text, _ := bob.next(); !strings.Contains(text, `"typing"`) || !strings.Contains(text, `"from":"anna"`) {
+		t.Errorf("bob got %s, want what anna is doing", text)
+	}
 	for _, s := range []*server{one, two} {
 		if strings.Contains(s.output(), redisPassword) {
 			t.Errorf("the password is in what was written:\n%s", s.output())

@@ -1,5 +1,6 @@
 -- age appends ids to the aging list and forgets the oldest: those past the window, a few at a time, and those past the
--- cap at once, but no more than hold up the server for 20 ms: after the cap was lowered that may be millions. When the cap is what makes one go, FORGOT says when it had been accepted.
+-- cap at once, but no more than hold up the server for 20 ms: after the cap was lowered that may be millions. When the cap is
+-- what makes one go, FORGOT says when it had been accepted.
 local function age(ids)
   local n = #ids > 0 and call('RPUSH', AGING, unpack(ids)) or call('LLEN', AGING)
   local steps = #ids > 0 and 2 * #ids + 2 or 500
