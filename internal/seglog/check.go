@@ -280,7 +280,7 @@ func (c *checker) walk(s checked, e ending) (number uint64, length int64, known 
 		}
 		c.damaged(s.damage(at, "%s; batches from %d on are damaged", bad, w.number))
 		c.report.Clean = false
-		if !e.last { // else the last of them may never have been safe
+		if e.known { // else the last of them, or what a shorter one was written over, may never have been safe
 			err = c.rescue(w, at+batchHeaderBytes, e.at)
 		}
 		return 0, 0, false, err

@@ -374,3 +374,54 @@ func TestTornTail(t *testing.T) {
 		}
 	}
 }
+
+// What was cut off when the log was opened is not taken for good where the header of the segment after it, which says
+// where the good part ends, is damaged or missing.
+func TestCutOffStaysSo(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(m *vfs.Mem){
+		"header": func(m *vfs.Mem) {
+			edit(t, m, "0000000002.seg", func(b []byte) []byte { clear(b[:64]); return b })
+		},
+		"segment": func(m *vfs.Mem) { remove(t, m, "0000000002.seg") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := vfs.NewMem()
+			o := options(m)
+			o.SegmentBytes = 4 << 10
+			l, _ := open(t, o)
+			want := []entry{put(t, l, record(0, 1000)), put(t, l, record(1, 1000))}
+			pos := make([]seglog.Pos, 2)
+			ticket, err := l.AppendAll([][]byte{record(2, 200), record(3, 200)}, false, pos)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Wait(t.Context(), ticket); err != nil {
+				t.Fatal(err)
+			}
+			m.OnOp(func(vfs.Op) error { return errDead })
+			_ = l.Close()
+			m = m.Crash(testRand())
+			edit(t, m, "0000000001.seg", func(b []byte) []byte {
+				b[pos[1].Offset+20] ^= 1 // the second record had not been written
+				return b
+			})
+			o.FS = m
+			l, got := open(t, o)
+			wantEntries(t, got, want)
+			for i := range 4 {
+				e := put(t, l, record(4+i, 3000))
+				if name == "header" || e.pos.Segment != 2 {
+					want = append(want, e)
+				}
+			}
+			closeLog(t, l)
+			damage(m)
+			report, got := check(t, m)
+			wantEntries(t, got, want)
+			if len(report.Damage) == 0 {
+				t.Error("no damage is reported")
+			}
+		})
+	}
+}
