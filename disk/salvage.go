@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"syscall"
 
 	"github.com/bachata-go/bachata/internal/inbox"
 	"github.com/bachata-go/bachata/internal/seglog"
@@ -31,7 +32,7 @@ func salvage(fsys vfs.FS, dir, to string) (found, kept Report, err error) {
 	case err == nil && len(names) > 0:
 		return found, kept, fmt.Errorf("%w: %q", ErrNotEmpty, to)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return found, kept, err
+		return found, kept, ofTarget(to, err)
 	}
 	var unreadable []Damage
 	salt, err := readHeader(fsys, dir)
@@ -59,6 +60,15 @@ func salvage(fsys vfs.FS, dir, to string) (found, kept Report, err error) {
 	return found, kept, err
 }
 
+// ofTarget says of an error that it is one of the folder to. That something is not there says that dir holds no queue, and so does
+// that it is no folder: these are only told.
+func ofTarget(to string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return fmt.Errorf("make queue %q: %v", to, err)
+	}
+	return fmt.Errorf("make queue %q: %w", to, err)
+}
+
 // copier writes the records that it is given into a new log.
 type copier struct {
 	fs           vfs.FS
@@ -71,9 +81,11 @@ type copier struct {
 func (c *copier) open() (err error) {
 	if c.log == nil {
 		o := seglog.Options{FS: c.fs, Dir: c.to, SegmentBytes: c.segmentBytes}
-		c.log, err = seglog.Open(o, func(seglog.Pos, []byte) error { return ErrNotEmpty })
+		if c.log, err = seglog.Open(o, func(seglog.Pos, []byte) error { return ErrNotEmpty }); err != nil {
+			return ofTarget(c.to, err)
+		}
 	}
-	return err
+	return nil
 }
 
 func (c *copier) keep(_ seglog.Pos, rec []byte) error {
