@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -133,7 +134,8 @@ func (p *publisher) take() []shown {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := min(len(p.list), shownAtOnce)
-	list := p.list[:n]
+	list := slices.Clone(p.list[:n])
+	clear(p.list[:n]) // the rest may keep that memory for long
 	for _, s := range list {
 		p.bytes -= len(s.payload)
 	}
