@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -28,7 +29,11 @@ var ErrVersion = errors.New("disk: unknown format version")
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func encodeHeader(salt inbox.Salt) []byte {
-	line := "bachata-queue " + headerVersion + " " + hex.EncodeToString(salt[:])
+	return seal("bachata-queue " + headerVersion + " " + hex.EncodeToString(salt[:]))
+}
+
+// seal ends a line with its checksum.
+func seal(line string) []byte {
 	return fmt.Appendf(nil, "%s %08x\n", line, crc32.Checksum([]byte(line), castagnoli))
 }
 
@@ -36,6 +41,11 @@ func decodeHeader(b []byte) (salt inbox.Salt, err error) {
 	words := strings.Fields(string(b))
 	if len(words) < 2 || words[0] != "bachata-queue" {
 		return salt, errors.New("it does not begin as a queue does")
+	}
+	// First, since a damaged version is none that is unknown. All versions have it in this place.
+	line := string(b[:max(0, bytes.LastIndexByte(b, ' '))])
+	if string(seal(line)) != string(b) {
+		return salt, errors.New("wrong checksum")
 	}
 	if words[1] != headerVersion {
 		return salt, fmt.Errorf("%w %q, this program knows %q", ErrVersion, words[1], headerVersion)
@@ -45,7 +55,7 @@ func decodeHeader(b []byte) (salt inbox.Salt, err error) {
 			return salt, nil
 		}
 	}
-	return salt, errors.New("wrong checksum")
+	return salt, errors.New("it holds no salt")
 }
 
 // readHeader returns the salt of the queue in dir. It returns fs.ErrNotExist if there is none.

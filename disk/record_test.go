@@ -2,6 +2,7 @@ package disk_test
 
 import (
 	"encoding/hex"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -128,9 +129,13 @@ func TestHeader(t *testing.T) {
 	for i := range len(text) {
 		b := []byte(text)
 		b[i] ^= 1
-		if _, err := disk.DecodeHeader(b); err == nil {
-			t.Errorf("a header with byte %d changed was read", i)
+		if _, err := disk.DecodeHeader(b); err == nil || errors.Is(err, disk.ErrVersion) {
+			t.Errorf("a header with byte %d changed: %v, want an error that is not ErrVersion", i, err)
 		}
+	}
+	const later = "bachata-queue 2 whatever is in it c941c699\n"
+	if _, err := disk.DecodeHeader([]byte(later)); !errors.Is(err, disk.ErrVersion) || !strings.Contains(err.Error(), `"2"`) {
+		t.Errorf("DecodeHeader(%q) = %v, want ErrVersion with the number", later, err)
 	}
 }
 
