@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/bachata-go/bachata/internal/inbox"
@@ -114,10 +116,12 @@ func largestSegment(fsys vfs.FS, dir string) int64 {
 	names, _ := fsys.List(dir)
 	size := int64(0)
 	for _, name := range names {
-		if filepath.Ext(name) != segmentSuffix {
-			continue
+		path := filepath.Join(dir, name)
+		id, _ := strconv.ParseUint(strings.TrimSuffix(name, segmentSuffix), 10, 32)
+		if path != segmentFile(dir, uint32(id)) {
+			continue // it is none of the log's
 		}
-		f, err := fsys.OpenRead(filepath.Join(dir, name))
+		f, err := fsys.OpenRead(path)
 		if err != nil {
 			continue // the check of the log says so
 		}

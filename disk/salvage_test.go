@@ -152,6 +152,32 @@ func TestSalvage(t *testing.T) {
 	}
 }
 
+// The new queue has the segments of the old one, whatever else is in that folder.
+func TestSalvageLeavesOtherFilesAlone(t *testing.T) {
+	t.Parallel()
+	mem := vfs.NewMem()
+	q := open(t, mem, bachata.QueueOptions{})
+	put(t, q, numbered(1))
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f, err := mem.Create("q/old.seg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteAt(make([]byte, 8*smallSegment), 0)
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := disk.SalvageIn(mem, "q", "new"); err != nil {
+		t.Fatal(err)
+	}
+	want := len(readAll(t, mem, "q")["0000000001.seg"])
+	if got := len(readAll(t, mem, "new")["0000000001.seg"]); got != want {
+		t.Errorf("its segment has %d bytes, want %d", got, want)
+	}
+}
+
 func TestSalvageSays(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
