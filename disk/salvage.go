@@ -26,10 +26,14 @@ var ErrNotEmpty = errors.New("disk: folder is not empty")
 // does not wait any more.
 //
 // The queue in dir may not be open: ErrLocked. Other errors: there is no queue in dir (fs.ErrNotExist), or none that this version
-// knows (ErrVersion); ErrNotEmpty; those of the file system. What it has made by then is no queue: remove it, and begin anew.
+// knows (ErrVersion); ErrNotEmpty; those of the file system. What it has made by then is not to be used: remove
+// it, and begin anew.
 func Salvage(dir, to string) (found, kept Report, err error) { return salvage(vfs.OS{}, dir, to) }
 
 func salvage(fsys vfs.FS, dir, to string) (found, kept Report, err error) {
+	if rel, err := filepath.Rel(dir, to); err == nil && filepath.IsLocal(rel) && rel != "." {
+		return found, kept, fmt.Errorf("make queue %q: it would be in %q, which is not to be changed", to, dir)
+	}
 	switch names, err := fsys.List(to); {
 	case err == nil && len(names) > 0:
 		return found, kept, fmt.Errorf("%w: %q", ErrNotEmpty, to)

@@ -70,7 +70,7 @@ func diskSalvage(dir, to string, stdout, stderr io.Writer) int {
 	case err != nil:
 		fmt.Fprintln(stderr, "bachata:", diskError(dir, err))
 		if info != nil {
-			fmt.Fprintf(stderr, "What %q holds by now is no queue: remove it before you try again\n", to)
+			fmt.Fprintf(stderr, "What %q holds by now is not all of it: remove it before you try again\n", to)
 		}
 		return exitFailed
 	}

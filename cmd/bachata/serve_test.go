@@ -123,6 +123,7 @@ func TestStartUpErrorsSayWhatToDo(t *testing.T) {
 		{"no queue to salvage", nil, []string{"disk", "salvage", filepath.Dir(file), file + ".new"}, 1, []string{"no disk queue"}},
 		{"salvage into a file", nil, []string{"disk", "salvage", dir, file}, 1, []string{file, "not there yet"}},
 		{"salvage below a file", nil, []string{"disk", "salvage", dir, filepath.Join(file, "new")}, 1, []string{"make queue", file, "new"}},
+		{"salvage into itself", nil, []string{"disk", "salvage", dir, filepath.Join(dir, "new")}, 1, []string{"make queue", "not to be changed"}},
 		{"salvage of what is in use", nil, []string{"disk", "salvage", dir, file + ".new"}, 1, []string{dir, "stop the server"}},
 		{"no queue to check", nil, []string{"disk", "check", filepath.Dir(file)}, 1, []string{"no disk queue"}},
 	} {
