@@ -120,7 +120,7 @@ func TestStartUpErrorsSayWhatToDo(t *testing.T) {
 		{"version", nil, []string{"version"}, 0, []string{"bachata ", "go1."}},
 		{"nothing to check", nil, []string{"disk", "check"}, 2, []string{"bachata disk check DIR"}},
 		{"nothing to salvage", nil, []string{"disk", "salvage", file}, 2, []string{"bachata disk salvage DIR NEW"}},
-		{"no queue to salvage", nil, []string{"disk", "salvage", filepath.Dir(file), file + ".new"}, 1, []string{"no disk queue"}},
+		{"no queue to salvage", nil, []string{"disk", "salvage", filepath.Dir(file), filepath.Dir(file) + ".new"}, 1, []string{"no disk queue"}},
 		{"salvage into a file", nil, []string{"disk", "salvage", dir, file}, 1, []string{file, "not there yet"}},
 		{"salvage below a file", nil, []string{"disk", "salvage", dir, filepath.Join(file, "new")}, 1, []string{"make queue", file, "new"}},
 		{"salvage into itself", nil, []string{"disk", "salvage", dir, filepath.Join(dir, "new")}, 1, []string{"make queue", "not to be changed"}},
