@@ -67,20 +67,8 @@ func TestSlowReaderOfMuchIsNotCut(t *testing.T) {
 	})
 	t.Run("parked", func(t *testing.T) {
 		t.Parallel()
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		client, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
+		server, client := tcpPair(t)
 		defer client.Close()
-		server, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
 		defer server.Close()
 		s := newStream(server)
 		full := &output{b: make([]byte, 16<<20)}

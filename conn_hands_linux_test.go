@@ -44,22 +44,27 @@ func (immediateQueue) Fetch(context.Context, string, Cursor, Limit) ([]Envelope,
 	return nil, nil
 }
 
-// pollPair returns a polled connection, whose session is r, and its other end.
-func pollPair(t *testing.T, h *Handler, r receiver) (*conn, net.Conn) {
+// tcpPair returns both ends of a connection.
+func tcpPair(t *testing.T) (server, client net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	client, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
+	if client, err = net.Dial("tcp", l.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
-	server, err := l.Accept()
-	if err != nil {
+	if server, err = l.Accept(); err != nil {
 		t.Fatal(err)
 	}
+	return server, client
+}
+
+// pollPair returns a polled connection, whose session is r, and its other end.
+func pollPair(t *testing.T, h *Handler, r receiver) (*conn, net.Conn) {
+	t.Helper()
+	server, client := tcpPair(t)
 	c := newConn(h, server)
 	if c.stream != nil {
 		t.Fatal("the connection is not polled")

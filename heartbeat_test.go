@@ -209,20 +209,27 @@ func TestHeartbeatOff(t *testing.T) {
 	})
 }
 
+// heartbeatPair returns a connection with a heartbeat, whose session is r, and its other end.
+func heartbeatPair(t *testing.T, r receiver) (*conn, net.Conn) {
+	t.Helper()
+	h := heartbeatHandler()
+	server, client := net.Pipe()
+	c := newConn(h, server)
+	c.session = r
+	if !h.heart.add(c) {
+		t.Fatal("the handler takes no connection")
+	}
+	c.start(nil)
+	return c, client
+}
+
 // A ping of the session's, the barrier, is the heartbeat's too: no second one is sent while it is not answered, and a
 // client that does not answer it is cut.
 func TestBarrierIsAHeartbeat(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := heartbeatHandler()
 		var r quietReceiver
-		server, client := net.Pipe()
-		c := newConn(h, server)
-		c.session = &r
-		if !h.heart.add(c) {
-			t.Fatal("the handler takes no connection")
-		}
-		c.start(nil)
+		c, client := heartbeatPair(t, &r)
 		barrier := func() {
 			t.Helper()
 			if err := c.Write(c.AppendPing(nil, []byte("7"))); err != nil {
@@ -255,15 +262,8 @@ func TestBarrierIsAHeartbeat(t *testing.T) {
 func TestSilentSlowReadersAreNotCut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := heartbeatHandler()
 		var r quietReceiver
-		server, client := net.Pipe()
-		c := newConn(h, server)
-		c.session = &r
-		if !h.heart.add(c) {
-			t.Fatal("the handler takes no connection")
-		}
-		c.start(nil)
+		c, client := heartbeatPair(t, &r)
 		pinged := make(chan time.Time, 10)
 		go func() {
 			for {
