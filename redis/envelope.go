@@ -118,16 +118,20 @@ func (r *reader) meta(e *bachata.Envelope, suffix, origin, channel string) {
 	}
 }
 
-// decode makes an envelope of an element, of which suffix is what follows on the key of the channel's list, and of what
-// stands at its key if it is that of a message. It reports false if it is neither, with the cursor if there seems to be one.
-func decode(channel, suffix, origin, meta, text string) (e bachata.Envelope, ok bool) {
+// entry is an element, of which suffix is what follows on the key of the channel's list, and what stands at its key if it is
+// that of a message.
+type entry struct{ suffix, origin, meta, text string }
+
+// decode makes an envelope of an entry of channel. It reports false if it is none, with the cursor if there seems to be one.
+func (t *entry) decode(channel string) (e bachata.Envelope, ok bool) {
+	suffix := t.suffix
 	if len(suffix) < 2 || suffix[0] != ':' {
 		return e, false
 	}
 	if suffix[1] != ':' || len(suffix) > 2 && suffix[2] == 'm' {
-		r := reader{text: meta}
-		r.meta(&e, suffix, origin, channel)
-		e.Payload = []byte(text)
+		r := reader{text: t.meta}
+		r.meta(&e, suffix, t.origin, channel)
+		e.Payload = []byte(t.text)
 		return e, !r.bad
 	}
 	if len(suffix) < 10 {
@@ -158,27 +162,19 @@ func decode(channel, suffix, origin, meta, text string) (e bachata.Envelope, ok 
 	return e, !r.bad
 }
 
-// decodeWake makes a Wake of what was published for channel. Anything that is not understood is an empty one.
-func decodeWake(channel, message string) bachata.Wake {
+// splitWake takes apart what was published for a channel: the number before its new entry, and the entry. It reports false
+// if there is none.
+func splitWake(message string) (prev bachata.Cursor, t entry, ok bool) {
 	if len(message) < 9 {
-		return bachata.Wake{}
+		return 0, t, false
 	}
 	r := reader{text: message}
-	prev := bachata.Cursor(r.number(7))
-	var e bachata.Envelope
-	var ok bool
-	if r.text[0] == 'm' {
-		r.take(1)
-		suffix, origin, meta := r.name(), r.name(), r.name()
-		if r.bad {
-			return bachata.Wake{}
-		}
-		e, ok = decode(channel, suffix, origin, meta, r.text)
-	} else {
-		e, ok = decode(channel, r.text, "", "", "")
+	prev = bachata.Cursor(r.number(7))
+	if r.text[0] != 'm' {
+		return prev, entry{suffix: r.text}, true
 	}
-	if !ok {
-		return bachata.Wake{}
-	}
-	return bachata.Wake{Prev: prev, Envelopes: []bachata.Envelope{e}}
+	r.take(1)
+	t.suffix, t.origin, t.meta = r.name(), r.name(), r.name()
+	t.text = r.text
+	return prev, t, !r.bad
 }

@@ -45,7 +45,8 @@ func (q *Queue) Fetch(ctx context.Context, channel string, after bachata.Cursor,
 			continue
 		}
 		for i := 0; i < len(reply); i += 4 {
-			e, ok := decode(channel, strings.TrimPrefix(text(reply[i]), list), text(reply[i+1]), text(reply[i+2]), text(reply[i+3]))
+			t := entry{strings.TrimPrefix(text(reply[i]), list), text(reply[i+1]), text(reply[i+2]), text(reply[i+3])}
+			e, ok := t.decode(channel)
 			if !ok { // trash that looks like an entry, if only from afar
 				after = max(after, e.Cursor)
 				continue
@@ -57,6 +58,7 @@ func (q *Queue) Fetch(ctx context.Context, channel string, after bachata.Cursor,
 				return all, nil
 			}
 			all = append(all, e)
+			q.noteHanded(list, &e, &t)
 			messages--
 			bytes -= len(e.Payload)
 			after = e.Cursor

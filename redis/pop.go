@@ -26,7 +26,7 @@ func (q *Queue) PopDelivered(ctx context.Context, channel, by string, keys []bac
 	list, history := q.keys.list(channel), q.history()
 	for done := 0; done < len(keys); {
 		part := keys[done:min(done+popKeys, len(keys))]
-		m, err := q.pop(ctx, list, q.popArgs(channel, by, part))
+		m, err := q.pop(ctx, list, q.popArgs(list, channel, by, part))
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +71,7 @@ func (q *Queue) PopDelivered(ctx context.Context, channel, by string, keys []bac
 
 // pop has the server pop, and tell the origins.
 func (q *Queue) pop(ctx context.Context, list string, args []string) (rueidis.RedisMessage, error) {
-	if len(args) == 3 && len(args[0]) == 7 && !q.keys.cluster {
+	if len(args) == 4 {
 		m, err := q.gathered.pop.run(ctx, []string{list}, args)
 		if err != nil {
 			return m, err
@@ -84,8 +84,9 @@ func (q *Queue) pop(ctx context.Context, list string, args []string) (rueidis.Re
 }
 
 // popArgs spells what pop takes. If all keys are numbers, as nearly always, it is those, then a receipt up to its id as it is
-// stored if nothing about it is special, and what the record of the message says of it.
-func (q *Queue) popArgs(channel, by string, keys []bachata.Key) []string {
+// stored if nothing about it is special, and what the record of the message says of it; and then, but for a cluster, what is
+// noted of the messages if they are noted.
+func (q *Queue) popArgs(list, channel, by string, keys []bachata.Key) []string {
 	now := q.now()
 	named := slices.ContainsFunc(keys, func(k bachata.Key) bool { return k.Cursor == 0 || k.Cursor >= maxCursor })
 	if named || q.options.Shared {
@@ -100,7 +101,20 @@ func (q *Queue) popArgs(channel, by string, keys []bachata.Key) []string {
 	receipt = appendTime(receipt, now)
 	receipt = appendName(append(receipt, byte(bachata.OutcomeDelivered)<<1), by)
 	receipt = appendName(receipt, channel)
-	return []string{string(numbers), string(receipt), string(report)}
+	args := []string{string(numbers), string(receipt), string(report)}
+	if q.keys.cluster {
+		return args
+	}
+	noted := q.handed.take(list, keys)
+	switch {
+	case len(keys) > 1 && noted != nil:
+		return append(args, joinHanded(noted)...)
+	case len(keys) > 1:
+		return args
+	case noted != nil:
+		return append(args, noted[0])
+	}
+	return append(args, "")
 }
 
 // popArgs spells what pop and check take.

@@ -83,20 +83,21 @@ func (q *Queue) putSameCall(items []bachata.Item) (keys, args []string) {
 	keys = append(make([]string, 0, 2+len(items)), list, list+"::state")
 	args = make([]string, 3, 3+3*len(items))
 	seen := make(map[string]bool, len(items))
-	bytes, differ := 0, false
+	bytes, differ, now := 0, false, q.now()
 	for i := range items {
 		m := &items[i]
 		if seen[m.ID.Text] {
 			return nil, nil
 		}
 		seen[m.ID.Text] = true
-		_, meta := encodeMeta(m, knownBy(m))
+		_, rest := encodeMeta(m, knownBy(m))
+		meta := append(appendNumber(make([]byte, 0, 64), uint64(now)<<11+2*uint64(i)), rest...)
 		bytes += len(m.Payload)
 		keys = append(keys, list+":"+escapeID(m.ID.Text))
-		args = append(args, meta, rueidis.BinaryString(m.Payload))
+		args = append(args, string(meta), rueidis.BinaryString(m.Payload))
 		differ = differ || m.Origin != items[0].Origin
 	}
-	args[0], args[1], args[2] = strconv.FormatInt(q.now(), 10), strconv.Itoa(bytes), items[0].Origin
+	args[0], args[1], args[2] = strconv.FormatInt(now, 10), strconv.Itoa(bytes), items[0].Origin
 	if differ {
 		for i := range items {
 			args = append(args, items[i].Origin)

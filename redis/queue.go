@@ -31,6 +31,7 @@ type Queue struct {
 	publisher *publisher
 	replicas  replicas
 	gathered  struct{ put, fetch, pop gather }
+	handed    handed
 	level     atomic.Pointer[level]
 	forgot    atomic.Int64 // the last id that the cap made go was accepted then, Unix ms
 

@@ -125,11 +125,25 @@ func (w *watcher) received(m rueidis.PubSubMessage) {
 		return
 	}
 	w.watchers.Wake(channel, func() bachata.Wake {
-		if w.q.limits.Simple {
-			return bachata.Wake{}
-		}
-		return decodeWake(channel, m.Message)
+		return w.q.wake(channel, list, m.Message)
 	})
+}
+
+// wake makes a Wake of what was published for channel. Anything that is not understood is an empty one.
+func (q *Queue) wake(channel, list, message string) bachata.Wake {
+	if q.limits.Simple {
+		return bachata.Wake{}
+	}
+	prev, t, ok := splitWake(message)
+	if !ok {
+		return bachata.Wake{}
+	}
+	e, ok := t.decode(channel)
+	if !ok {
+		return bachata.Wake{}
+	}
+	q.noteHanded(list, &e, &t)
+	return bachata.Wake{Prev: prev, Envelopes: []bachata.Envelope{e}}
 }
 
 // dropped notes that the server ended a subscription by itself: its slot has moved, or the connection has ended.

@@ -1,7 +1,7 @@
 -- Keys that are numbers alone came packed, in one text, with what their receipts have in common; what follows wants them in
 -- full.
 local ARGV = ARGV
-if #ARGV == 3 then
+if #ARGV < 8 then
   local numbers, report = ARGV[1], ARGV[3]
   local full = {(struct.unpack('>I6', report, 2)), string.sub(report, 10), #numbers / 7}
   for i = 1, full[3] do

@@ -1,7 +1,7 @@
 -- What most pops of several do is done here, without defining a function: the oldest messages of the wait list, or if that is
 -- empty of the inbox, are confirmed in their order, all of one origin that wants receipts. Anything else is left, unchanged, to
--- the general part below.
-if not CLUSTER and #ARGV == 3 and #ARGV[1] > 7 then
+-- the general part below. What the node has noted of the messages is not read again.
+if not CLUSTER and #ARGV < 8 and #ARGV[1] > 7 then
   local call, sub, byte, pack, unp = redis.call, string.sub, string.byte, struct.pack, struct.unpack
   local raw = call('GET', KEYS[3])
   if raw and #raw == 42 then
@@ -15,7 +15,14 @@ if not CLUSTER and #ARGV == 3 and #ARGV[1] > 7 then
         tail = call('LRANGE', L, tostring(-count), '-1')
       end
       local fine, origin, ks, metas, size = #tail == count, nil, {}, {}, 0
-      for i = 1, count do
+      local noted = fine and ARGV[5] and table.concat(tail, '\255') == ARGV[5]
+      local flags = 0
+      if noted then
+        origin = ARGV[4]
+        flags, size = unp('>BI5', ARGV[7])
+        for i = 1, count do ks[i] = sub(ARGV[6], 12 * i - 11, 12 * i) end
+      end
+      for i = 1, noted and 0 or count do
         if not fine then break end
         local e = tail[count - i + 1]
         local c = byte(e, lp + 2)
@@ -48,6 +55,7 @@ if not CLUSTER and #ARGV == 3 and #ARGV[1] > 7 then
               if not v then fine = false break end
               local at, f, p = unp('>I6BH', v)
               if f >= 2 or p == 0 or p == 1 and now - at >= WINDOW then fine = false break end
+              if noted and math.floor(unp('>I7', numbers, 7 * i - 6) / 2048) ~= at then fine = false break end
               record, settled = v, pack('>I6BHc0c0', at, f, p - 1, sub(v, 10), report)
             end
             set[2 * i - 1], set[2 * i] = ks[i], settled
@@ -58,7 +66,7 @@ if not CLUSTER and #ARGV == 3 and #ARGV[1] > 7 then
             if seq < on then seq = on end
             for i = 1, count do
               local meta = metas[i]
-              local flags = byte(meta, 8)
+              if meta then flags = byte(meta, 8) end
               local rest = rests[flags]
               if not rest then
                 rest = sub(ARGV[2], 11)

@@ -1,14 +1,15 @@
 -- pop_one takes one entry off each of some inboxes, where it is the oldest of the wait list, or of the inbox if what woke
 -- its reader had brought it along, and is a receipt, or a message whose origin wants one; else it changes nothing and says 0,
 -- and pop does it. Nothing that is wrong with one inbox is an error, which would end all.
--- KEYS: the lists. ARGV: for each what pop takes.
+-- KEYS: the lists. ARGV: for each what pop takes, and what the node has noted of the message, which then is not read again,
+-- or ''.
 -- Returns for each 1 if it was popped.
 local KEYS, ARGV, call, pcall, sub, pack, unp = KEYS, ARGV, redis.call, redis.pcall, string.sub, struct.pack, struct.unpack
 local byte, find, type = string.byte, string.find, type
 
 -- take takes the entry e, which has left its list, if the rest is as it mostly is, and reports whether it did. tail is the
 -- receipt up to its id.
-local function take(P, S, raw, e, number, tail, report)
+local function take(P, S, raw, e, number, tail, report, noted)
   local m, b, r, due, t, _, g = unp('>I4I5I4I6I3I3I3', raw, 15)
   local now, lp = unp('>I6', report, 2), #P
   local colon, c = byte(e, lp + 1, lp + 2)
@@ -22,11 +23,16 @@ local function take(P, S, raw, e, number, tail, report)
     end
     return true
   end
-  local v = pcall('LRANGE', e, '1', '2')
-  local origin, meta = v[1], v[2]
-  if not meta or sub(meta, 1, 7) ~= number or #meta < 24 or origin == '' or find(origin, '[%%:]') then return false end
-  local flags, bytes, k = unp('>BI4c12', meta, 8)
-  if flags >= 16 or flags % 4 >= 2 or flags % 8 >= 4 and #meta < 26 then return false end
+  local flags, bytes, k, given, origin, at, meta
+  if noted ~= '' then flags, bytes, k, given, origin, at = unp('>BI4c12I6Hc0', noted) end
+  if not at or sub(noted, at) ~= e then
+    local v = pcall('LRANGE', e, '1', '2')
+    origin, meta, given = v[1], v[2], nil
+    if not meta or sub(meta, 1, 7) ~= number or #meta < 24 then return false end
+    flags, bytes, k = unp('>BI4c12', meta, 8)
+    if flags >= 16 or flags % 4 >= 2 or flags % 8 >= 4 and #meta < 26 then return false end
+  end
+  if origin == '' or find(origin, '[%%:]') then return false end
   local O = LEAD .. origin
   local OS = O .. '::state'
   local oraw = O ~= P and pcall('GET', OS)
@@ -36,6 +42,7 @@ local function take(P, S, raw, e, number, tail, report)
   local on, oR, odue = unp('>I7', oraw), unp('>I4I6', oraw, 24)
   local accepted, f, p = unp('>I6BH', record)
   if odue == 0 or odue > now + RAGE or oR >= RECEIPTS or f >= 2 or p == 0 or p == 1 and now - accepted >= WINDOW then return false end
+  if given and given ~= accepted then return false end
   if flags >= 8 then tail = sub(tail, 1, #report + 10) .. sub(meta, flags % 8 >= 4 and 27 + unp('>H', meta, 25) or 25) end
   if flags % 2 == 1 then tail = sub(tail, 1, 16) .. '\1' .. sub(tail, 18) end
   if now * 2048 <= on then tail = '::r' .. pack('>I7', on + 2) .. sub(tail, 11) end
@@ -59,7 +66,7 @@ local function take(P, S, raw, e, number, tail, report)
   return true
 end
 
-local function pop(P, number, tail, report)
+local function pop(P, number, tail, report, noted)
   local S, L = P .. '::state', P .. ':wait'
   local raw = pcall('GET', S)
   if not raw or #raw ~= 42 then return 0 end
@@ -69,12 +76,12 @@ local function pop(P, number, tail, report)
     e = pcall('RPOP', L)
   end
   if not e or e.err then return 0 end
-  if take(P, S, raw, e, number, tail, report) then return 1 end
+  if take(P, S, raw, e, number, tail, report, noted) then return 1 end
   call('RPUSH', L, e)
   return 0
 end
 
-if #ARGV == 3 then return {pop(KEYS[1], ARGV[1], ARGV[2], ARGV[3])} end
+if #ARGV == 4 then return {pop(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4])} end
 local answer = {}
-for i = 1, #KEYS do answer[i] = pop(KEYS[i], ARGV[3 * i - 2], ARGV[3 * i - 1], ARGV[3 * i]) end
+for i = 1, #KEYS do answer[i] = pop(KEYS[i], ARGV[4 * i - 3], ARGV[4 * i - 2], ARGV[4 * i - 1], ARGV[4 * i]) end
 return answer

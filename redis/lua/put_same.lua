@@ -1,7 +1,7 @@
 -- put_same puts several messages with ids into one inbox, if nothing about that is special; else it changes nothing and
 -- returns 0, and put does it.
 -- KEYS: the list, its state, the messages' keys. ARGV: now, bytes of all texts, origin of the first, then for each message
--- its meta without the number, and text; then, if they differ, the origins of all.
+-- its meta, whose number is right unless the inbox has a larger one, and text; then, if they differ, the origins of all.
 -- Returns 2 if old ids have to be looked through, else 1.
 local call, sub, byte, pack = redis.call, string.sub, string.byte, struct.pack
 local P = KEYS[1]
@@ -15,20 +15,23 @@ local time = pack('>I6', now)
 local text, number = time .. '\0\0\1', time .. '\1\0\1' -- the records of ids that are texts, and numbers
 for i = 1, count do
   local meta = ARGV[2 * i + 2]
-  local k = sub(meta, 6, 17)
+  local k = sub(meta, 13, 24)
   if CLUSTER then k = k .. P end
   keys[i], aging[i], ks[i] = KEYS[i + 2], time .. k, k
-  set[2 * i - 1], set[2 * i] = k, byte(meta) % 2 == 1 and number or text
+  set[2 * i - 1], set[2 * i] = k, byte(meta, 8) % 2 == 1 and number or text
 end
 for _, v in ipairs(call('HMGET', KNOWN, unpack(ks))) do
   if v then return 0 end
 end
 local seq, made, fine = now * 2048 - 2, 0, true
-if seq < n then seq = n end
+local spelled = seq >= n
+if not spelled then seq = n end
 for i = 1, count do
   local a = 2 * i + 2
+  local meta = ARGV[a]
   seq = seq + 2
-  local len = redis.pcall('RPUSH', keys[i], ARGV[a + 1], ARGV[2 * count + 3 + i] or ARGV[3], pack('>I7c0', seq, ARGV[a]))
+  if not spelled then meta = pack('>I7', seq) .. sub(meta, 8) end
+  local len = redis.pcall('RPUSH', keys[i], ARGV[a + 1], ARGV[2 * count + 3 + i] or ARGV[3], meta)
   if len ~= 3 then
     if type(len) == 'number' then call('LTRIM', keys[i], '0', tostring(len - 4)) end
     fine = false

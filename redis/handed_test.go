@@ -1,0 +1,191 @@
+package redis_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/bachata-go/bachata"
+	"github.com/bachata-go/bachata/internal/redistest"
+	"github.com/bachata-go/bachata/redis"
+)
+
+// dump tells all that a server holds.
+const dump = `local all, keys = '', redis.call('KEYS', '*')
+	table.sort(keys)
+	for _, key in ipairs(keys) do
+		all = all .. key .. ' ' .. redis.sha1hex(redis.call('DUMP', key)) .. ' ' .. tostring(redis.call('PTTL', key) > 0) .. '\n'
+	end
+	return all`
+
+// A pop by the node that was handed the messages, which has noted what they are, leaves behind what it leaves by one that
+// must read them.
+func TestPopOfWhoWasHanded(t *testing.T) {
+	t.Parallel()
+	item := func(id bachata.ID, change func(*bachata.Item)) bachata.Item {
+		m := bachata.Item{Channels: []string{"bob"}, ID: id, Origin: "anna", From: "anna", Dest: "bob", Payload: []byte(`{"n":` + id.Text + `}`)}
+		if change != nil {
+			change(&m)
+		}
+		return m
+	}
+	texts := func(ids ...string) (items []bachata.Item) {
+		for _, id := range ids {
+			items = append(items, item(bachata.StringID(id), nil))
+		}
+		return items
+	}
+	numbers := func(ids ...int) (items []bachata.Item) {
+		for _, id := range ids {
+			items = append(items, item(bachata.ID{Text: strconv.Itoa(id), Number: true}, nil))
+		}
+		return items
+	}
+	changed := func(change func(*bachata.Item), ids ...string) (items []bachata.Item) {
+		for _, id := range ids {
+			items = append(items, item(bachata.StringID(id), change))
+		}
+		return items
+	}
+	for name, items := range map[string][]bachata.Item{
+		"one":                   texts("m"),
+		"several":               texts("a", "b", "c"),
+		"a number":              numbers(7),
+		"several numbers":       numbers(7, 8, 9),
+		"numbers and texts":     slices.Concat(numbers(7), texts("a"), numbers(8)),
+		"ids that are spelled":  texts("wait", ":a", "%b", "::m1"),
+		"ids that are no texts": texts("\xff", "a\xffbob:b", "\x00"),
+		"ids like elements":     texts("abob:b", "c", "b", "cbob:a"), // the first two and the last two make the same text
+		"two senders":           slices.Concat(texts("a"), changed(func(m *bachata.Item) { m.Origin, m.From = "carl", "carl" }, "b")),
+		"the same id of two":    slices.Concat(texts("a"), changed(func(m *bachata.Item) { m.Origin, m.From = "carl", "carl" }, "a")),
+		"no receipt":            changed(func(m *bachata.Item) { m.NoReceipt = true }, "a", "b"),
+		"one no receipt":        changed(func(m *bachata.Item) { m.NoReceipt = true }, "a"),
+		"some no receipt":       slices.Concat(texts("a"), changed(func(m *bachata.Item) { m.NoReceipt = true }, "b"), texts("c")),
+		"no sender":             changed(func(m *bachata.Item) { m.Origin = "" }, "a", "b"),
+		"a sender to escape":    changed(func(m *bachata.Item) { m.Origin, m.From = "an:na", "an:na" }, "a", "b"),
+		"from another":          changed(func(m *bachata.Item) { m.From = "bot" }, "a", "b"),
+		"of a group":            changed(func(m *bachata.Item) { m.Dest = "team" }, "a", "b"),
+		"to oneself":            changed(func(m *bachata.Item) { m.Origin, m.From = "bob", "bob" }, "a", "b"),
+		"without an id":         changed(func(m *bachata.Item) { m.ID = bachata.ID{} }, "1", "2"),
+	} {
+		for how, pick := range map[string]func(keys []bachata.Key) []bachata.Key{
+			"in order":             func(keys []bachata.Key) []bachata.Key { return keys },
+			"the other way":        func(keys []bachata.Key) []bachata.Key { slices.Reverse(keys); return keys },
+			"not the first":        func(keys []bachata.Key) []bachata.Key { return keys[min(1, len(keys)):] },
+			"nothing but the last": func(keys []bachata.Key) []bachata.Key { return keys[max(len(keys)-1, 0):] },
+			"the last two":         func(keys []bachata.Key) []bachata.Key { return keys[max(len(keys)-2, 0):] },
+		} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				t.Parallel()
+				left := [2]string{handedPops(t, items, pick, false), handedPops(t, items, pick, true)}
+				if left[0] != left[1] {
+					t.Errorf("who was handed the messages left\n%s\nwho was not\n%s", left[0], left[1])
+				}
+			})
+		}
+	}
+}
+
+// handedPops puts items and has some of them, and of their receipts, popped by who was handed them, or by another node. It
+// tells what the server holds then.
+func handedPops(t *testing.T, items []bachata.Item, pick func([]bachata.Key) []bachata.Key, other bool) (left string) {
+	s := redistest.Start(t)
+	o := options(s.Addr())
+	at := time.Now().Truncate(time.Hour) // the same for both
+	o.Now = func() time.Time { return at }
+	o.SweepEvery = -1
+	q, pops := two(t, o)
+	if !other {
+		pops = q
+	}
+	put := func(m bachata.Item) {
+		t.Helper()
+		if _, err := q.Put(t.Context(), []bachata.Item{m}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, m := range items { // each origin has had receipts before
+		m.ID, m.NoReceipt = bachata.StringID(fmt.Sprint("before", i)), false
+		put(m)
+	}
+	if _, err := q.PopDelivered(t.Context(), "bob", "bob", handedKeys(t, q, "bob")); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range append(items[:len(items):len(items)], message("bob", 0)) {
+		put(m)
+	}
+	for _, channel := range []string{"bob", items[0].Origin} {
+		keys := handedKeys(t, q, channel)
+		keys = pick(keys[:max(len(keys)-1, 0)])
+		popped, err := pops.PopDelivered(t.Context(), channel, channel, keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, p := range popped {
+			if !p.Found || p.Cursor != keys[i].Cursor {
+				t.Errorf("of %d entries of %s, the pop of %d: %+v", len(keys), channel, i, p)
+			}
+		}
+		left += s.Do("EVAL", dump, "0")
+	}
+	return left
+}
+
+// handedKeys has q hand out what channel holds, and returns its keys.
+func handedKeys(t *testing.T, q *redis.Queue, channel string) []bachata.Key {
+	t.Helper()
+	envs, err := q.Fetch(context.Background(), channel, 0, bachata.Limit{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := make([]bachata.Key, len(envs))
+	for i, e := range envs {
+		keys[i].Cursor = e.Cursor
+	}
+	return keys
+}
+
+// What a node has noted of a message that another one popped is not taken for the next message with its id.
+func TestPopOfFormerMessage(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, 2} {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Start(t)
+			o := options(s.Addr())
+			at := time.Now()
+			o.Now = func() time.Time { return at }
+			o.Dedupe, o.SweepEvery = 2*time.Minute, -1
+			a, b := two(t, o)
+			put := func() {
+				t.Helper()
+				res, err := a.Put(t.Context(), messages("bob", n))
+				if err != nil || res[0][0] != bachata.Stored {
+					t.Fatal(res, err)
+				}
+			}
+			pop := func(q *redis.Queue, keys []bachata.Key, want bool) {
+				t.Helper()
+				popped, err := q.PopDelivered(t.Context(), "bob", "bob", keys)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, p := range popped {
+					if p.Found != want {
+						t.Errorf("popped %+v, want found %v", popped, want)
+					}
+				}
+			}
+			put()
+			former := handedKeys(t, a, "bob")
+			pop(b, former, true)
+			at = at.Add(3 * time.Minute)
+			put()
+			pop(a, former, false)
+			pop(b, handedKeys(t, b, "bob"), true)
+		})
+	}
+}
