@@ -115,3 +115,41 @@ func benchmarkCycle(b *testing.B, q *redis.Queue, servers []*redistest.Server, b
 	b.StopTimer()
 	b.ReportMetric((used(b, servers...)-before)/float64(b.N), "redis-µs/op")
 }
+
+// BenchmarkGroupConfirmed reports what it costs that every member of a group confirms one message, each in a call of its own:
+// the processor time of the server for each, in microseconds.
+func BenchmarkGroupConfirmed(b *testing.B) {
+	for _, n := range []int{30, 100, 1000, 9000} {
+		b.Run(fmt.Sprint("members=", n), func(b *testing.B) {
+			s := redistest.Start(b)
+			q := openQueue(b, redis.Options{Addresses: []string{s.Addr()}})
+			members := make([]string, n)
+			for i := range members {
+				members[i] = fmt.Sprint("m", i)
+			}
+			ctx := context.Background()
+			sum := 0.0
+			for i := range b.N {
+				if _, err := q.Put(ctx, []bachata.Item{inGroup(strconv.Itoa(i), members)}); err != nil {
+					b.Fatal(err)
+				}
+				keys := make([][]bachata.Key, n)
+				for j, m := range members {
+					envs, err := q.Fetch(ctx, m, 0, bachata.Limit{})
+					if err != nil || len(envs) != 1 {
+						b.Fatalf("fetched %d: %v", len(envs), err)
+					}
+					keys[j] = []bachata.Key{{Cursor: envs[0].Cursor}}
+				}
+				before := used(b, s)
+				for j, m := range members {
+					if _, err := q.PopDelivered(ctx, m, m, keys[j]); err != nil {
+						b.Fatal(err)
+					}
+				}
+				sum += used(b, s) - before
+			}
+			b.ReportMetric(sum/float64(b.N*n), "redis-µs/confirmation")
+		})
+	}
+}

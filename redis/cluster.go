@@ -166,7 +166,9 @@ func (q *Queue) claim(ctx context.Context, items []bachata.Item, results []bacha
 		c.args = append(c.args, strconv.FormatInt(q.now(), 10), strconv.Itoa(len(c.items)), flag(repeat))
 		for _, i := range c.items {
 			m := &items[i]
-			c.args = append(c.args, c.list(q, m.Origin), knownBy(m), m.ID.Text, m.Dest, flag(m.ID.Number), strconv.Itoa(len(m.Channels)))
+			k := knownBy(m)
+			c.args = append(c.args, c.list(q, m.Origin), k, m.ID.Text, m.Dest, flag(m.ID.Number), strconv.Itoa(len(m.Channels)))
+			c.keys = append(c.keys, q.keys.told(b, k))
 		}
 		reply, err := q.run(ctx, "claim", q.scripts.claim, c.keys, c.args)
 		if err == nil && (len(reply) < 3 || len(text(reply[0])) != len(c.items)) {
@@ -218,8 +220,10 @@ func (q *Queue) settle(ctx context.Context, items []bachata.Item, results []bach
 			if m.NoReceipt {
 				origin = ""
 			}
-			c.args = append(c.args, c.list(q, origin), knownBy(m), m.ID.Text, m.Dest, flag(m.ID.Number), flag(taken), strconv.Itoa(len(full)))
+			k := knownBy(m)
+			c.args = append(c.args, c.list(q, origin), k, m.ID.Text, m.Dest, flag(m.ID.Number), flag(taken), strconv.Itoa(len(full)))
 			c.args = append(c.args, full...)
+			c.keys = append(c.keys, q.keys.told(b, k))
 		}
 		if n == 0 {
 			return

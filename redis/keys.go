@@ -43,6 +43,9 @@ func (k keyspace) list(channel string) string {
 	return k.lead(k.bucket(channel)) + escapeChannel(channel)
 }
 
+// told returns the key of the receipts of a message that stand apart from its record.
+func (k keyspace) told(bucket int, known string) string { return k.lead(bucket) + ":told:" + known }
+
 // channel is the inverse of list.
 func (k keyspace) channel(list string) string {
 	name := list[len(k.prefix):]

@@ -50,6 +50,8 @@ type Options struct {
 	WaitTimeout time.Duration
 	// Timeout is how long the server may take to answer, and a connection to be made. Default 5 s.
 	Timeout time.Duration
+
+	many int // as manyInboxes, which is the default; set by tests
 }
 
 // withDefaults checks o and fills it in.

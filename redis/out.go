@@ -91,6 +91,7 @@ func (q *Queue) receive(ctx context.Context, bucket int, part []pending) (marks 
 		c.keys = append(c.keys, mark)
 		c.args = append(c.args, at, strconv.Itoa(len(c.keys)), p.k, strconv.Itoa(int(p.outcome)), strconv.FormatInt(p.time, 10),
 			p.by, p.id, flag(p.number), p.dest)
+		c.keys = append(c.keys, q.keys.told(bucket, p.k))
 	}
 	reply, err := q.run(ctx, "receive", q.scripts.receive, c.keys, c.args)
 	if err != nil || len(reply) == 0 {

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	if err := q.connect(ctx); err != nil {
 		return nil, err
 	}
-	q.scripts = newScripts(q.keys, limits, o.Shared)
+	q.scripts = newScripts(q.keys, limits, o.Shared, cmp.Or(o.many, manyInboxes))
 	q.gathered.put = gather{q: q, verb: "put", script: q.scripts.putOne}
 	q.gathered.fetch = gather{q: q, verb: "fetch", script: q.scripts.fetchOne}
 	q.gathered.pop = gather{q: q, verb: "pop", script: q.scripts.popOne}

@@ -21,8 +21,8 @@ type scripts struct {
 	claim, settle, receive                                                     *rueidis.Lua // of a cluster
 }
 
-func newScripts(k keyspace, l inbox.Limits, shared bool) scripts {
-	head := constants(k, l, shared)
+func newScripts(k keyspace, l inbox.Limits, shared bool, many int) scripts {
+	head := constants(k, l, shared, many)
 	script := func(parts ...string) *rueidis.Lua {
 		var b strings.Builder
 		b.WriteString(head)
@@ -75,8 +75,12 @@ func part(name string) string {
 // senders are equally busy, and the busiest bucket is what shortens the window.
 const minBucketCap = 64
 
+// manyInboxes is in how many inboxes a message waits at most whose receipts stand in its record: about as many as it takes
+// until adding one to them costs as much as adding one to a list.
+const manyInboxes = 32
+
 // constants writes the limits down for the scripts.
-func constants(k keyspace, l inbox.Limits, shared bool) string {
+func constants(k keyspace, l inbox.Limits, shared bool, many int) string {
 	const day = 24 * 60 * 60 * 1000
 	var b strings.Builder
 	set := func(name string, v any) { fmt.Fprintf(&b, "local %s = %v\n", name, v) }
@@ -90,6 +94,7 @@ func constants(k keyspace, l inbox.Limits, shared bool) string {
 	set("RECEIPTS", l.Receipts)
 	set("WINDOW", l.Window)
 	set("DROP", l.DropOldest)
+	set("MANY", many)
 	set("NET", l.Age+day)
 	// Lua spells a number anew for every command, which costs 0.3 µs.
 	set("NETS", quote(strconv.FormatInt(l.Age+day, 10)))
@@ -99,6 +104,7 @@ func constants(k keyspace, l inbox.Limits, shared bool) string {
 		for _, name := range []string{"known", "aging", "forgot", "due", "out"} {
 			fmt.Fprintf(&b, "local %s = LEAD .. ':%s'\n", strings.ToUpper(name), name)
 		}
+		b.WriteString("local TOLD = LEAD .. ':told:'\n")
 		return b.String()
 	}
 	set("CAP", l.Cap)
@@ -106,6 +112,7 @@ func constants(k keyspace, l inbox.Limits, shared bool) string {
 	for _, name := range []string{"known", "aging", "forgot", "due", "out"} {
 		set(strings.ToUpper(name), quote(k.prefix+":"+name))
 	}
+	set("TOLD", quote(k.prefix+":told:"))
 	return b.String()
 }
 

@@ -27,14 +27,15 @@ local function age(ids)
         local v = got[i]
         if v then
           local t, f, p = unp('>I6BH', v)
-          if t == unp('>I6', batch[i]) or has(f, 2) then -- else it was accepted anew since
+          if t == unp('>I6', batch[i]) or has(f, PASTWINDOW) then -- else it was accepted anew since
             if p == 0 or now - t > NET then
               del[#del + 1] = k
+              if has(f, APART) then call('DEL', TOLD .. k) end
             else -- it still waits somewhere: to be looked at again, if there is room
               if i > overs then later[#later + 1] = pack('>I6', now) .. k end
-              if not has(f, 2) then
+              if not has(f, PASTWINDOW) then
                 set[#set + 1] = k
-                set[#set + 1] = pack('>I6B', t, f + 2) .. sub(v, 8)
+                set[#set + 1] = pack('>I6B', t, f + PASTWINDOW) .. sub(v, 8)
               end
             end
           end

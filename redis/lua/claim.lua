@@ -16,17 +16,19 @@ for i, it in ipairs(items) do
   local r = records[it.k]
   answer[i] = '1'
   if r and (r.p > 0 or now - r.t < WINDOW) then
-    if not has(r.f, 4) then
+    if not has(r.f, PARTLY) then
       answer[i] = '2'
-      local p, outcome, time, by = 1, nil, nil, nil
-      while it.O and ARGV[3] == '1' and p <= #r.told do
-        outcome, time, by, p = unp('>BI6Hc0', r.told, p)
-        lists[it.O] = lists[it.O] or {}
-        table.insert(lists[it.O], {time, outcome, by, it.id, has(r.f, 1), it.dest})
+      if it.O and ARGV[3] == '1' then
+        said(it.k, r, function(outcome, time, by)
+          lists[it.O] = lists[it.O] or {}
+          table.insert(lists[it.O], {time, outcome, by, it.id, has(r.f, NUMBER), it.dest})
+        end)
       end
     end
   else
-    records[it.k] = {t = now, f = 4 + (it.number and 1 or 0), p = it.n, told = ''}
+    r = record(it.k, it.number, it.n)
+    r.f = r.f + PARTLY
+    records[it.k] = r
     changed[it.k] = true
     aging[#aging + 1] = pack('>I6', now) .. it.k
   end

@@ -1,9 +1,10 @@
 -- Names, states and entries. KEYS.md describes what is stored. The constants PREFIX (bytes before the channel in a
--- key), AGE, RAGE, MESSAGES, BYTES, RECEIPTS, WINDOW, CAP, DROP and CLUSTER are written in front of this text.
+-- key), AGE, RAGE, MESSAGES, BYTES, RECEIPTS, WINDOW, CAP, DROP, MANY and CLUSTER are written in front of this text.
 local call, pcall_, sub, byte, pack, unp = redis.call, redis.pcall, string.sub, string.byte, struct.pack, struct.unpack
 local STATE = '>I7I7I4I5I4I6I3I3I3' -- 42 bytes
 local META = '>I7BI4c12' -- 24 bytes, then names
 local NUMBER, NORECEIPT, FROM, DEST, IDENT = 1, 2, 4, 8, 16
+local PASTWINDOW, PARTLY, APART = 2, 4, 8 -- flags of what is remembered, besides NUMBER (KEYS.md)
 local DELIVERED, EXPIRED, DROPPED = 0, 1, 2
 local now = tonumber(ARGV[1])
 
@@ -81,6 +82,13 @@ local function deadline(P, s, at)
       call('ZADD', DUE, at, P)
     end
   end
+end
+
+-- mine ends the script if v is an error, unless that says that a key is of another type and so is not ours.
+local function mine(v)
+  if not v.err then return true end
+  if string.find(v.err, 'WRONGTYPE', 1, true) then return false end
+  error(v.err)
 end
 
 -- channel returns the name of the channel whose list is at P.

@@ -5,13 +5,6 @@ local function kind(e, P, lp)
   return sub(e, lp + 3, lp + 3)
 end
 
--- mine ends the script if v is an error, unless that says that a key is of another type and so is not ours.
-local function mine(v)
-  if not v.err then return true end
-  if string.find(v.err, 'WRONGTYPE', 1, true) then return false end
-  error(v.err)
-end
-
 -- meta returns origin and meta of the message whose key is e, nil if there is none.
 local function meta(e)
   local v = pcall_('LRANGE', e, 1, 2)

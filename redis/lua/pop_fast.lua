@@ -48,16 +48,19 @@ if not CLUSTER and #ARGV < 8 and #ARGV[1] > 7 then
           local records = call('HMGET', KNOWN, unpack(ks))
           fine = odue > 0 and odue <= now + RAGE and oR + count <= RECEIPTS
           local set = {}
-          local record, settled -- those of the message before: in a batch they are mostly the same
+          local apart = {} -- lists of the receipts that stand apart from their records
+          local record, settled, many -- those of the message before: in a batch they are mostly the same
           for i = 1, count do
             local v = records[i]
             if v ~= record then
               if not v then fine = false break end
               local at, f, p = unp('>I6BH', v)
-              if f >= 2 or p == 0 or p == 1 and now - at >= WINDOW then fine = false break end
+              if f % 8 >= 2 or p == 0 or p == 1 and now - at >= WINDOW then fine = false break end
               if noted and math.floor(unp('>I7', numbers, 7 * i - 6) / 2048) ~= at then fine = false break end
-              record, settled = v, pack('>I6BHc0c0', at, f, p - 1, sub(v, 10), report)
+              many = f >= 8
+              record, settled = v, pack('>I6BHc0c0', at, f, p - 1, sub(v, 10), many and '' or report)
             end
+            if many then apart[#apart + 1] = TOLD .. ks[i] end
             set[2 * i - 1], set[2 * i] = ks[i], settled
           end
           if fine then
@@ -88,6 +91,9 @@ if not CLUSTER and #ARGV < 8 and #ARGV[1] > 7 then
               call('SET', KEYS[3], sub(raw, 1, 14) .. pack('>I4I5', m, b) .. sub(raw, 24), 'EX', '7200')
             end
             call('HSET', KNOWN, unpack(set))
+            for _, list in ipairs(apart) do
+              if redis.pcall('RPUSH', list, report) == 1 then call('PEXPIRE', list, NETS) end
+            end
             if type(redis.pcall('LPUSH', O, unpack(elements))) == 'number' then
               local state = pack('>I7I7I4I5I4', seq, oh, om, ob, oR + count)
               if om > 0 or oR > 0 or og > 0 then

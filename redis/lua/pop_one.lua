@@ -41,7 +41,7 @@ local function take(P, S, raw, e, number, tail, report, noted)
   if not record or #record < 9 then return false end
   local on, oR, odue = unp('>I7', oraw), unp('>I4I6', oraw, 24)
   local accepted, f, p = unp('>I6BH', record)
-  if odue == 0 or odue > now + RAGE or oR >= RECEIPTS or f >= 2 or p == 0 or p == 1 and now - accepted >= WINDOW then return false end
+  if odue == 0 or odue > now + RAGE or oR >= RECEIPTS or f % 8 >= 2 or p == 0 or p == 1 and now - accepted >= WINDOW then return false end
   if given and given ~= accepted then return false end
   if flags >= 8 then tail = sub(tail, 1, #report + 10) .. sub(meta, flags % 8 >= 4 and 27 + unp('>H', meta, 25) or 25) end
   if flags % 2 == 1 then tail = sub(tail, 1, 16) .. '\1' .. sub(tail, 18) end
@@ -52,6 +52,10 @@ local function take(P, S, raw, e, number, tail, report, noted)
     call('SETRANGE', S, '14', pack('>I4I5', m > 0 and m - 1 or 0, b > bytes and b - bytes or 0))
   else
     call('SET', S, sub(raw, 1, 14) .. '\0\0\0\0\0\0\0\0\0' .. sub(raw, 24), 'EX', '7200')
+  end
+  if f >= 8 then -- its receipts stand apart
+    if pcall('RPUSH', TOLD .. k, report) == 1 then call('PEXPIRE', TOLD .. k, NETS) end
+    report = ''
   end
   call('HSET', KNOWN, k, sub(record, 1, 7) .. pack('>H', p - 1) .. sub(record, 10) .. report)
   if type(pcall('LPUSH', O, O .. tail)) == 'number' then

@@ -44,13 +44,12 @@ end
 
 -- repeats tells the origin once more what it was told of a message.
 local function repeats(it, r)
-  if it.origin == '' or r.told == '' or CLUSTER then return end
-  local list = receipts(it)
-  local p, outcome, time, by = 1, nil, nil, nil
-  while p <= #r.told do
-    outcome, time, by, p = unp('>BI6Hc0', r.told, p)
-    list[#list + 1] = {time, outcome, by, it.id, r.f % 2 == 1, it.dest}
-  end
+  if it.origin == '' or CLUSTER then return end
+  local list = nil
+  said(it.mark, r, function(outcome, time, by)
+    list = list or receipts(it)
+    list[#list + 1] = {time, outcome, by, it.id, has(r.f, NUMBER), it.dest}
+  end)
 end
 
 -- room returns 'ok', 'full' or 'drop' for a message of size bytes in s.
@@ -115,14 +114,14 @@ for i, it in ipairs(items) do
     end
     if wanting[1] then break end
     local tells = full > 0 and stored > 0 and it.k ~= '' and it.origin ~= '' and not has(it.flags, NORECEIPT) and not CLUSTER
-    local report = tells and {}
+    local dropped = {}
     for j, to in ipairs(it.to) do
       if to.room == 'full' then
         st[j] = '3'
         if tells then
           local list, by = receipts(it), channel(to.P)
           list[#list + 1] = {now, DROPPED, by, it.id, has(it.flags, NUMBER), it.dest}
-          report[#report + 1] = pack('>BI6Hc0', DROPPED, now, #by, by)
+          dropped[#dropped + 1] = by
         end
       else
         local s = load(to.P)
@@ -149,7 +148,9 @@ for i, it in ipairs(items) do
       end
     end
     if it.mark and stored > 0 then
-      records[it.mark] = {t = now, f = has(it.flags, NUMBER) and 1 or 0, p = stored, told = report and table.concat(report) or ''}
+      r = record(it.mark, has(it.flags, NUMBER), stored)
+      for _, by in ipairs(dropped) do note(r, DROPPED, now, by) end
+      records[it.mark] = r
       changed[it.mark] = true
       aging[#aging + 1] = pack('>I6', now) .. it.mark
     end
@@ -169,7 +170,7 @@ for _, P in ipairs(order) do
       local r = o.it.mark and records[o.it.mark]
       if r then
         r.p = r.p - 1
-        if r.p == 0 and r.told == '' then r.f = 2 end -- forgotten at once
+        if r.p == 0 and r.told == '' and not r.apart[1] then r.f = PASTWINDOW end -- forgotten at once
       end
     end
   else

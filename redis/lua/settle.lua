@@ -18,20 +18,18 @@ recall(ks)
 local lists = {}
 for _, it in ipairs(items) do
   local r = records[it.k]
-  if r and has(r.f, 4) then
+  if r and has(r.f, PARTLY) then
     changed[it.k] = true
-    r.f = r.f - 4
+    r.f = r.f - PARTLY
     r.p = math.max(0, r.p - #it.full)
     if not it.taken then
-      r.p, r.f = 0, 2 -- forgotten at once
+      r.p, r.f = 0, PASTWINDOW -- forgotten at once
     elseif it.O then
-      local report = {r.told}
       for _, by in ipairs(it.full) do
-        report[#report + 1] = pack('>BI6Hc0', DROPPED, now, #by, by)
+        note(r, DROPPED, now, by)
         lists[it.O] = lists[it.O] or {}
         table.insert(lists[it.O], {now, DROPPED, by, it.id, it.number, it.dest})
       end
-      r.told = table.concat(report)
     end
   end
 end

@@ -63,10 +63,8 @@ for i, it in ipairs(items) do
   local r = it.k ~= '' and records[it.k]
   if r and (r.p > 0 or now - r.t < WINDOW) then
     for j = 1, #it.to do st[j] = '2' end
-    local p, outcome, time, by = 1, nil, nil, nil
-    while it.origin ~= '' and p <= #r.told do
-      outcome, time, by, p = unp('>BI6Hc0', r.told, p)
-      tellOrigin(it, {time, outcome, by, it.id, has(r.f, 1), it.dest})
+    if it.origin ~= '' then
+      said(it.k, r, function(outcome, time, by) tellOrigin(it, {time, outcome, by, it.id, has(r.f, NUMBER), it.dest}) end)
     end
   else
     local stored, full = 0, {}
@@ -77,14 +75,14 @@ for i, it in ipairs(items) do
       if st[j] == '1' then stored = stored + 1 elseif st[j] == '3' then full[#full + 1] = channel(to.P) end
     end
     if it.k ~= '' and stored > 0 then
-      local report = {}
+      r = record(it.k, has(it.flags, NUMBER), stored)
       if it.origin ~= '' and not has(it.flags, NORECEIPT) then
         for _, by in ipairs(full) do
-          report[#report + 1] = pack('>BI6Hc0', DROPPED, now, #by, by)
+          note(r, DROPPED, now, by)
           tellOrigin(it, {now, DROPPED, by, it.id, has(it.flags, NUMBER), it.dest})
         end
       end
-      records[it.k] = {t = now, f = has(it.flags, NUMBER) and 1 or 0, p = stored, told = table.concat(report)}
+      records[it.k] = r
       changed[it.k] = true
       aging[#aging + 1] = pack('>I6', now) .. it.k
     end

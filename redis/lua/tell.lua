@@ -51,9 +51,36 @@ local function append(O, list)
   call('SPUBLISH', O .. '::wake', wake)
 end
 
--- A record of known: '>I6BH' accepted, flags (1: the id is a number, 2: past the window, 4: on a cluster, not known to be
--- put everywhere), inboxes that it waits in; then for each receipt '>BI6Hc0' outcome, time, by.
+-- A record of known: '>I6BH' accepted, flags, inboxes that it waits in; then for each receipt '>BI6Hc0' outcome, time, by. Those
+-- of a message to many inboxes stand apart, in the list TOLD .. k: else each would have all before it written anew.
 local records, changed = {}, {}
+
+-- record returns a new one for k, of a message that waits in n inboxes.
+local function record(k, number, n)
+  if n > MANY then call('DEL', TOLD .. k) end -- of a message that was forgotten
+  return {t = now, f = (number and NUMBER or 0) + (n > MANY and APART or 0), p = n, told = '', apart = {}}
+end
+
+-- note adds a receipt to the record r.
+local function note(r, outcome, time, by)
+  local said = pack('>BI6Hc0', outcome, time, #by, by)
+  if has(r.f, APART) then r.apart[#r.apart + 1] = said else r.told = r.told .. said end
+end
+
+-- said calls f with outcome, time and by of each receipt of the record r at k.
+local function said(k, r, f)
+  local list = {r.told}
+  if has(r.f, APART) then
+    local apart = pcall_('LRANGE', TOLD .. k, 0, -1)
+    if mine(apart) then list[2] = table.concat(apart) end
+  end
+  local all = table.concat(list)
+  local at, outcome, time, by = 1, nil, nil, nil
+  while at <= #all do
+    outcome, time, by, at = unp('>BI6Hc0', all, at)
+    f(outcome, time, by)
+  end
+end
 
 local function recall(ks)
   local ask = {}
@@ -66,7 +93,7 @@ local function recall(ks)
     local v = got[i]
     if v and #v >= 9 then
       local t, f, p = unp('>I6BH', v)
-      records[ask[i]] = {t = t, f = f, p = p, told = sub(v, 10)}
+      records[ask[i]] = {t = t, f = f, p = p, told = sub(v, 10), apart = {}}
     end
   end
 end
@@ -76,9 +103,14 @@ local function remember()
   local set, del = {}, {}
   for k in pairs(changed) do
     local r = records[k]
-    if r.p == 0 and (has(r.f, 2) or now - r.t >= WINDOW) then
+    if r.p == 0 and (has(r.f, PASTWINDOW) or now - r.t >= WINDOW) then
       del[#del + 1] = k
+      if has(r.f, APART) then call('DEL', TOLD .. k) end
     else
+      for i = 1, #r.apart, 1000 do
+        local part = math.min(#r.apart - i + 1, 1000)
+        if pcall_('RPUSH', TOLD .. k, unpack(r.apart, i, i + part - 1)) == part then call('PEXPIRE', TOLD .. k, NETS) end
+      end
       set[#set + 1] = k
       set[#set + 1] = pack('>I6BH', r.t, r.f, r.p) .. r.told
     end
@@ -92,7 +124,7 @@ local function settle(k, silent, outcome, time, by)
   local r = records[k]
   if not r then return end
   if r.p > 0 then r.p = r.p - 1 end
-  if not silent then r.told = r.told .. pack('>BI6Hc0', outcome, time, #by, by) end
+  if not silent then note(r, outcome, time, by) end
   changed[k] = true
 end
 

@@ -1,0 +1,124 @@
+package redis_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/bachata-go/bachata"
+	"github.com/bachata-go/bachata/internal/redistest"
+	"github.com/bachata-go/bachata/queuetest"
+	"github.com/bachata-go/bachata/redis"
+)
+
+// TestConformanceApart has the receipts of every message stand apart from its record, as those of large groups do.
+func TestConformanceApart(t *testing.T) {
+	t.Parallel()
+	address := redistest.Start(t).Addr()
+	queuetest.Run(t, queuetest.Backend{
+		Name: "redis, receipts apart",
+		New: func(_ testing.TB, common bachata.QueueOptions) *queuetest.Store {
+			o := redis.ApartFrom(redis.Options{QueueOptions: common, Addresses: []string{address}, Prefix: prefix()}, -1)
+			return &queuetest.Store{
+				Open:  func() (queuetest.Queue, error) { return redis.Open(context.Background(), o) },
+				Crash: func() {},
+			}
+		},
+	})
+}
+
+// Receipts of a message to many stand apart from its record, which stays short, as long as it is remembered, and no longer.
+func TestReceiptsApart(t *testing.T) {
+	t.Parallel()
+	servers := map[string][]*redistest.Server{
+		"single":  {redistest.Start(t)},
+		"shared":  {redistest.Start(t)},
+		"cluster": redistest.StartCluster(t, 3).Nodes,
+	}
+	for name, nodes := range servers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var ahead atomic.Int64
+			o := options(nodes[0].Addr())
+			o.Shared, o.SweepEvery = name == "shared", -1
+			o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+			q := openQueue(t, o)
+			members := make([]string, 100)
+			for i := range members {
+				members[i] = fmt.Sprint("m", i)
+			}
+			two := []bachata.Item{inGroup("1", members), inGroup("2", members)}
+			put := func(items []bachata.Item, want bachata.PutStatus) {
+				t.Helper()
+				res, err := q.Put(t.Context(), items)
+				if err != nil || res[0][0] != want || res[len(items)-1][len(items[0].Channels)-1] != want {
+					t.Fatalf("put: %v, %v, want %v", res, err, want)
+				}
+			}
+			pop := func(channel string, n int) {
+				t.Helper()
+				keys := handedKeys(t, q, channel)
+				if len(keys) != n {
+					t.Fatalf("%s holds %d entries, want %d", channel, len(keys), n)
+				}
+				if _, err := q.PopDelivered(t.Context(), channel, channel, keys); err != nil {
+					t.Fatal(err)
+				}
+			}
+			apart := func() (lists, receipts int) {
+				for _, s := range nodes {
+					for key := range strings.Lines(s.Do("EVAL", `local all = '' for _, key in ipairs(redis.call('KEYS', '*:told:*')) do
+						local ttl = redis.call('PTTL', key)
+						if ttl < 30 * 86400000 or ttl > 31 * 86400000 then error('ttl ' .. ttl) end
+						all = all .. redis.call('LLEN', key) .. '\n' end return all`, "0")) {
+						n := 0
+						_, _ = fmt.Sscan(key, &n)
+						lists, receipts = lists+1, receipts+n
+					}
+				}
+				return lists, receipts
+			}
+			for round := range 2 { // the second when the first is forgotten, or nearly
+				put(two, bachata.Stored)
+				for _, m := range members {
+					pop(m, 2)
+				}
+				if lists, receipts := apart(); lists != 2 || receipts != 200 {
+					t.Errorf("round %d: %d receipts stand apart in %d lists, want 200 in 2", round, receipts, lists)
+				}
+				pop("anna", 200)
+				put(two, bachata.Duplicate)
+				pop("anna", 200)
+				ahead.Add(int64(2 * time.Hour))
+			}
+			put([]bachata.Item{inGroup("3", members)}, bachata.Stored)
+			pop(members[0], 1)
+			ahead.Add(int64(2 * time.Hour))
+			o.SweepEvery = 50 * time.Millisecond
+			openQueue(t, o) // forgets what is past the window and waits for nobody
+			for lists, _ := apart(); lists != 1; lists, _ = apart() {
+				time.Sleep(10 * time.Millisecond)
+			}
+			for _, m := range members[2:] {
+				pop(m, 1)
+			}
+			if lists, receipts := apart(); lists != 1 || receipts != 99 {
+				t.Errorf("of what waits for one yet, %d receipts stand apart in %d lists, want 99 in 1", receipts, lists)
+			}
+			pop(members[1], 1)
+			if lists, _ := apart(); lists != 0 {
+				t.Errorf("%d lists are left of what waits for nobody any more and is past the window", lists)
+			}
+		})
+	}
+}
+
+// inGroup is a message of anna's to the members of a group.
+func inGroup(id string, members []string) bachata.Item {
+	return bachata.Item{
+		Channels: members, ID: bachata.StringID(id), Origin: "anna", From: "anna", Dest: "team", Payload: []byte(`{"id":"` + id + `"}`),
+	}
+}
