@@ -219,9 +219,14 @@ func (c *Center) hash(name string) uint64 {
 }
 
 // After calls job after d, unless the center is closed before, and returns a function that cancels it. job's context
-// ends with the center. Timers live in memory: those of a process that ends are gone.
+// ends with the center. Its panic is logged, and ends nothing else. Timers live in memory: those of a process that ends are gone.
 func (c *Center) After(d time.Duration, job func(ctx context.Context)) (cancel func()) {
-	t := c.after(d, job)
+	t := c.after(d, func(ctx context.Context) {
+		_ = c.guard(func() error {
+			job(ctx)
+			return nil
+		})
+	})
 	return func() { t.Stop() }
 }
 

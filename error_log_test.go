@@ -1,6 +1,7 @@
 package bachata_test
 
 import (
+	"context"
 	"log/slog"
 	"strings"
 	"testing"
@@ -66,6 +67,24 @@ func TestRouteErrorsAreLoggedSparsely(t *testing.T) {
 	})
 	if strings.Count(log.String(), "level=ERROR") != 4 || strings.Count(log.String(), "suppressed=9") != 2 {
 		t.Errorf("20 errors and 20 panics in 2 s were logged so, want one of each a second:\n%s", log.String())
+	}
+}
+
+// TestJobPanics has what was asked for later panic, which ends that job alone.
+func TestJobPanics(t *testing.T) {
+	t.Parallel()
+	o, log := logged()
+	bubble(t, o, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		ran := false
+		c.After(time.Second, func(context.Context) { panic("of a job") })
+		c.After(2*time.Second, func(context.Context) { ran = true })
+		time.Sleep(3 * time.Second)
+		if !ran {
+			t.Error("the job after one that panicked did not run")
+		}
+	})
+	if strings.Count(log.String(), `panic="of a job"`) != 1 {
+		t.Errorf("the panic was logged so:\n%s", log.String())
 	}
 }
 

@@ -157,7 +157,9 @@ func (d *decided) add(route Route, decision Decision) error {
 		if err := CheckName("channel", channel); err != nil {
 			return fmt.Errorf("route %T: %w", route, err)
 		}
-		if isPost {
+	}
+	if isPost {
+		for _, channel := range unique(decision.channels) {
 			d.posts = append(d.posts, post{processor: processor, channel: channel})
 		}
 	}
@@ -181,7 +183,7 @@ func (c *Center) ask(ctx context.Context, route Route, m *Message, s *Session, b
 }
 
 // errPanic stands for a panic of the application's code; what it was is logged.
-var errPanic = errors.New("bachata: panic in a route or a hook")
+var errPanic = errors.New("bachata: panic in a route, a hook or a job")
 
 // guard runs the application's code: its panic ends one message, not the server.
 func (c *Center) guard(run func() error) (err error) {
@@ -199,7 +201,7 @@ func enterHook(inHook *atomic.Bool) {
 // caught is deferred where the application's code runs: it makes a panic an error.
 func (c *Center) caught(inHook *atomic.Bool, err *error) {
 	if p := recover(); p != nil {
-		c.errors.write(c.log, "panic", "panic in a route or a hook", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		c.errors.write(c.log, "panic", "panic in a route, a hook or a job", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		*err = errPanic
 	}
 	if inHook != nil {

@@ -172,7 +172,7 @@ func TestRouteErrors(t *testing.T) {
 		)
 	})
 	if got := strings.Count(log.String(), "level=ERROR"); got != 2 ||
-		!strings.Contains(log.String(), "a route or a hook failed") || !strings.Contains(log.String(), "panic in a route or a hook") {
+		!strings.Contains(log.String(), "a route or a hook failed") || !strings.Contains(log.String(), "panic in a route, a hook or a job") {
 		t.Errorf("an error and a panic were logged so, want one line each:\n%s", log.String())
 	}
 }

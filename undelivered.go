@@ -35,7 +35,7 @@ func (u *undelivered) PostProcess(ctx context.Context, c *Center, m *Message, ch
 		}
 		c.queueAnswered("check")
 		if !delivered {
-			_ = c.guard(func() error { u.call(ctx, m, channel); return nil })
+			u.call(ctx, m, channel)
 		}
 	})
 }
