@@ -32,10 +32,15 @@ type intake struct {
 	out     []byte
 }
 
-// reply is one answer, in the order of the frames that it answers.
+// reply is one answer, in the order of the frames that it answers. It is small: each message has one.
 type reply struct {
-	code    Code // zero: the item decides it
-	item    int
+	item int
+	own  *ownReply // nil: the item decides it
+}
+
+// ownReply is the answer to what was not put.
+type ownReply struct {
+	code    Code
 	id      ID
 	refusal *Refusal
 }
@@ -170,14 +175,14 @@ func (b *intake) only(channel string) []string {
 // accept answers a message that no inbox had to take.
 func (b *intake) accept(id ID) {
 	if !id.IsZero() {
-		b.replies = append(b.replies, reply{code: CodeAccepted, id: id})
+		b.replies = append(b.replies, reply{own: &ownReply{code: CodeAccepted, id: id}})
 	}
 }
 
 // refuse answers with a 400. What is no Refusal is a route's or a hook's own error, of which the client learns only
 // that there was one.
 func (b *intake) refuse(c *Center, err error, id ID) {
-	b.replies = append(b.replies, reply{code: CodeRefused, refusal: c.refusal(err, id)})
+	b.replies = append(b.replies, reply{own: &ownReply{code: CodeRefused, refusal: c.refusal(err, id)}})
 }
 
 // corker is a socket that may hold back what is written to it and to others until all of it is, and answers for longer.
@@ -197,13 +202,15 @@ func (b *intake) answer() {
 	var accepted, duplicate int64
 	for i := range b.replies {
 		r, t := &b.replies[i], &b.told
-		t.Code, t.Refusal, t.Dup, t.IDs = r.code, r.refusal, false, nil
-		if b.ids[0] = r.id; r.code == 0 {
+		t.Refusal, t.Dup, t.IDs = nil, false, nil
+		if own := r.own; own != nil {
+			t.Code, t.Refusal, b.ids[0] = own.code, own.refusal, own.id
+		} else {
 			item := &b.items[r.item]
 			dup, err := judge(b.results[r.item])
 			switch {
 			case err != nil:
-				t.Code, t.Refusal = CodeRefused, c.refusal(err, item.ID)
+				t.Code, t.Refusal, b.ids[0] = CodeRefused, c.refusal(err, item.ID), ID{}
 			case item.ID.IsZero():
 				continue
 			default:

@@ -212,7 +212,11 @@ func (jsonProtocol) AppendTransport(dst []byte, t *Transport) []byte {
 }
 
 func appendCode(dst []byte, code Code) []byte {
-	return strconv.AppendInt(append(dst, `{"type":`...), int64(code), 10)
+	dst = append(dst, `{"type":`...)
+	if code < 100 || code > 999 {
+		return strconv.AppendInt(dst, int64(code), 10)
+	}
+	return append(dst, '0'+byte(code/100), '0'+byte(code/10%10), '0'+byte(code%10))
 }
 
 // appendTail appends what follows on the ids.

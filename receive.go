@@ -76,7 +76,7 @@ func (s *Session) receive(b *intake, text []byte) {
 func (s *Session) transport(b *intake, t *Transport) {
 	switch t.Code {
 	case CodePing:
-		b.replies = append(b.replies, reply{code: CodePong})
+		b.replies = append(b.replies, reply{own: &ownReply{code: CodePong}})
 	case CodePong:
 	case CodeReceived:
 		if s.center.mode == Reliable {
