@@ -32,15 +32,21 @@ const (
 
 // publisher publishes what is not stored, so that nobody waits for the server.
 type publisher struct {
-	q       *Queue
-	node    string
-	local   inbox.Watchers
-	waiting chan struct{} // something is
+	q     *Queue
+	node  string
+	local inbox.Watchers
 
-	mu     sync.Mutex
-	list   []shown
-	bytes  int
-	failed error // the last try, if it did
+	mu    sync.Mutex
+	lanes map[int]*lane // by bucket
+	count int           // of what waits in all of them
+	bytes int
+}
+
+// lane publishes for the channels of one bucket, in order: a primary that does not answer holds up nobody else's.
+type lane struct {
+	list    []shown
+	working bool
+	failed  error // the last try, if it did
 }
 
 // shown is what waits to be published.
@@ -52,18 +58,22 @@ type shown struct {
 func newPublisher(q *Queue) *publisher {
 	node := make([]byte, nodeBytes)
 	_, _ = rand.Read(node) // which never fails
-	return &publisher{q: q, node: string(node), waiting: make(chan struct{}, 1)}
+	return &publisher{q: q, node: string(node), lanes: make(map[int]*lane)}
 }
 
 // Publish is bachata.Publisher's. It does not wait for the server: the sockets of this node have the payload when it returns, those
-// of others have it soon, or not at all. An error says that the server has not taken what was published last, or that too
+// of others have it soon, or not at all. An error says that the server has not taken what was published last (of a cluster the primary of that channel), or that too
 // much waits for it: 10,000 or 8 MiB.
 func (q *Queue) Publish(_ context.Context, channel string, payload []byte) error {
 	if q.closed.Load() {
 		return bachata.ErrQueueClosed
 	}
 	q.publisher.show(channel, payload)
-	return q.publisher.add(shown{q.keys.list(channel) + wakeSuffix, payload})
+	l, start, err := q.publisher.add(q.keys.bucket(channel), shown{q.keys.list(channel) + wakeSuffix, payload})
+	if start {
+		q.start(func() { q.publisher.work(l) })
+	}
+	return err
 }
 
 // Subscribe is bachata.Publisher's. It does not wait for the server.
@@ -98,50 +108,51 @@ func (p *publisher) received(channel, message string) bool {
 
 var errBehind = errors.New("too much waits to be published")
 
-func (p *publisher) add(s shown) error {
+// add has s wait in the lane of a bucket, which is to be worked on if start says so. err says how the lane's last try failed.
+func (p *publisher) add(bucket int, s shown) (l *lane, start bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.list) >= mostShown || p.bytes+len(s.payload) > mostShownBytes {
-		return fmt.Errorf("redis: publish: %w: %w", bachata.ErrUnavailable, errBehind)
+	if p.count >= mostShown || p.bytes+len(s.payload) > mostShownBytes {
+		return nil, false, fmt.Errorf("redis: publish: %w: %w", bachata.ErrUnavailable, errBehind)
 	}
-	p.list = append(p.list, s)
+	p.count++
 	p.bytes += len(s.payload)
-	select {
-	case p.waiting <- struct{}{}:
-	default:
+	l = p.lanes[bucket]
+	if l == nil {
+		l = new(lane)
+		p.lanes[bucket] = l
 	}
-	return p.failed
+	l.list = append(l.list, s)
+	start = !l.working
+	l.working = true
+	return l, start, l.failed
 }
 
-func (p *publisher) run() {
-	for {
-		select {
-		case <-p.q.ctx.Done():
-			return
-		case <-p.waiting:
-		}
-		for list := p.take(); len(list) > 0; list = p.take() {
-			err := p.publish(list)
-			p.mu.Lock()
-			p.failed = err
-			p.mu.Unlock()
-		}
+// work publishes what waits in l.
+func (p *publisher) work(l *lane) {
+	for list := p.take(l); len(list) > 0; list = p.take(l) {
+		err := p.publish(list)
+		p.mu.Lock()
+		l.failed = err
+		p.mu.Unlock()
 	}
 }
 
-// take returns what is to be published next.
-func (p *publisher) take() []shown {
+// take returns what is to be published next. If that is nothing, l does not work any more.
+func (p *publisher) take(l *lane) []shown {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := min(len(p.list), shownAtOnce)
-	list := slices.Clone(p.list[:n])
-	clear(p.list[:n]) // the rest may keep that memory for long
+	n := min(len(l.list), shownAtOnce)
+	list := slices.Clone(l.list[:n])
+	clear(l.list[:n]) // the rest may keep that memory for long
 	for _, s := range list {
 		p.bytes -= len(s.payload)
 	}
-	if p.list = p.list[n:]; len(p.list) == 0 {
-		p.list = nil
+	p.count -= n
+	if l.list = l.list[n:]; len(l.list) == 0 {
+		l.list = nil
 	}
+	l.working = n > 0
 	return list
 }
 

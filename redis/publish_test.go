@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/bachata-go/bachata"
 	"github.com/bachata-go/bachata/internal/redistest"
@@ -152,5 +153,37 @@ func TestPublishBehind(t *testing.T) {
 	}
 	if _, err := a.Subscribe("bob", func([]byte) {}); !errors.Is(err, bachata.ErrQueueClosed) {
 		t.Errorf("Subscribe() after Close: %v", err)
+	}
+}
+
+// A primary that does not answer holds up nothing of what is published for channels of others.
+func TestPublishPrimaryHangs(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3)
+	o := options(c.Nodes[1].Addr())
+	o.Timeout = time.Minute
+	a, b := two(t, o)
+	var at [2]string // channels of the primary that will hang, and of another
+	for i := 0; at[0] == "" || at[1] == ""; i++ {
+		channel := fmt.Sprint("c", i)
+		at[min(c.Owner(bucketSlot(t, c.Nodes[0], channel)), 1)] = channel
+	}
+	came := subscribe(t, b, at[1])
+	publishUntil(t, a, at[1], came)
+	c.Nodes[0].Pause()
+	defer c.Nodes[0].Resume()
+	publish := func(channel, payload string) {
+		t.Helper()
+		if err := a.Publish(t.Context(), channel, []byte(payload)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(at[0], "hangs")
+	for i := range 10 {
+		publish(at[1], strconv.Itoa(i))
+		if got := string(<-came); got != strconv.Itoa(i) {
+			t.Fatalf("%q came, want %d", got, i)
+		}
+		publish(at[0], "waits") // which fails once the first has had its minute
 	}
 }

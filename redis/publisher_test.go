@@ -12,13 +12,15 @@ func TestPublishedIsLetGo(t *testing.T) {
 	p := newPublisher(nil)
 	payload := make([]byte, 1<<10)
 	held := weak.Make(&payload[0])
+	var l *lane
 	for range shownAtOnce + 1 {
-		if err := p.add(shown{"bob::wake", payload}); err != nil {
+		var err error
+		if l, _, err = p.add(0, shown{"bob::wake", payload}); err != nil {
 			t.Fatal(err)
 		}
 		payload = make([]byte, 1<<10)
 	}
-	if n := len(p.take()); n != shownAtOnce {
+	if n := len(p.take(l)); n != shownAtOnce {
 		t.Fatalf("%d are taken, want %d", n, shownAtOnce)
 	}
 	runtime.GC()

@@ -82,7 +82,6 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	q.noteHistory()
 	q.watch, q.publisher = newWatcher(q), newPublisher(q)
 	q.start(q.watch.run)
-	q.start(q.publisher.run)
 	q.start(q.maintain)
 	if q.keys.cluster && !limits.Simple {
 		q.start(q.maintainOut)
