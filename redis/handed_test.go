@@ -189,3 +189,35 @@ func TestPopOfFormerMessage(t *testing.T) {
 		})
 	}
 }
+
+// That holds for each message of several, also if they are remembered alike.
+func TestPopOfFormerMessageAfterAnother(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := options(s.Addr())
+	at := time.Now()
+	o.Now = func() time.Time { return at }
+	o.Dedupe, o.SweepEvery = 2*time.Minute, -1
+	a, b := two(t, o)
+	items := messages("bob", 2)
+	put := func(items []bachata.Item) {
+		t.Helper()
+		res, err := a.Put(t.Context(), items)
+		if err != nil || res[0][0] != bachata.Stored {
+			t.Fatal(res, err)
+		}
+	}
+	put(items[1:])
+	former := handedKeys(t, a, "bob")
+	if _, err := b.PopDelivered(t.Context(), "bob", "bob", former); err != nil {
+		t.Fatal(err)
+	}
+	at = at.Add(3 * time.Minute)
+	put(items)
+	keys := append(handedKeys(t, a, "bob")[:1], former...)
+	popped, err := a.PopDelivered(t.Context(), "bob", "bob", keys)
+	if err != nil || !popped[0].Found || popped[1].Found {
+		t.Errorf("popped %+v, %v, want the first found, and not the former message", popped, err)
+	}
+	want(t, b, "bob", "1")
+}

@@ -49,17 +49,17 @@ if not CLUSTER and #ARGV < 8 and #ARGV[1] > 7 then
           fine = odue > 0 and odue <= now + RAGE and oR + count <= RECEIPTS
           local set = {}
           local apart = {} -- lists of the receipts that stand apart from their records
-          local record, settled, many -- those of the message before: in a batch they are mostly the same
+          local record, accepted, settled, many -- those of the message before: in a batch they are mostly the same
           for i = 1, count do
             local v = records[i]
             if v ~= record then
               if not v then fine = false break end
               local at, f, p = unp('>I6BH', v)
               if f % 8 >= 2 or p == 0 or p == 1 and now - at >= WINDOW then fine = false break end
-              if noted and math.floor(unp('>I7', numbers, 7 * i - 6) / 2048) ~= at then fine = false break end
               many = f >= 8
-              record, settled = v, pack('>I6BHc0c0', at, f, p - 1, sub(v, 10), many and '' or report)
+              record, accepted, settled = v, at, pack('>I6BHc0c0', at, f, p - 1, sub(v, 10), many and '' or report)
             end
+            if noted and math.floor(unp('>I7', numbers, 7 * i - 6) / 2048) ~= accepted then fine = false break end
             if many then apart[#apart + 1] = TOLD .. ks[i] end
             set[2 * i - 1], set[2 * i] = ks[i], settled
           end
