@@ -46,10 +46,7 @@ func TestReceiptsApart(t *testing.T) {
 			o.Shared, o.SweepEvery = name == "shared", -1
 			o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 			q := openQueue(t, o)
-			members := make([]string, 100)
-			for i := range members {
-				members[i] = fmt.Sprint("m", i)
-			}
+			members := groupOf(100)
 			two := []bachata.Item{inGroup("1", members), inGroup("2", members)}
 			put := func(items []bachata.Item, want bachata.PutStatus) {
 				t.Helper()
@@ -114,6 +111,40 @@ func TestReceiptsApart(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What the first of two copies in one call tells its sender, the second repeats.
+func TestReceiptsApartOfTwoCopies(t *testing.T) {
+	t.Parallel()
+	servers := map[string]string{
+		"single":  redistest.Start(t).Addr(),
+		"shared":  redistest.Start(t).Addr(),
+		"cluster": redistest.StartCluster(t, 3).Nodes[0].Addr(),
+	}
+	for name, address := range servers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := options(address)
+			o.Shared, o.InboxMessages = name == "shared", 1
+			q := openQueue(t, o)
+			members := groupOf(40)
+			for _, items := range [][]bachata.Item{{message("m0", 1)}, {inGroup("1", members), inGroup("1", members)}} {
+				if res, err := q.Put(t.Context(), items); err != nil || res[0][len(res[0])-1] != bachata.Stored {
+					t.Fatal(res, err)
+				}
+			}
+			want(t, q, "anna", "481 1", "481 1") // the inbox of m0 was full
+		})
+	}
+}
+
+// groupOf returns the names of n members.
+func groupOf(n int) []string {
+	members := make([]string, n)
+	for i := range members {
+		members[i] = fmt.Sprint("m", i)
+	}
+	return members
 }
 
 // inGroup is a message of anna's to the members of a group.

@@ -73,6 +73,7 @@ local function said(k, r, f)
   if has(r.f, APART) then
     local apart = pcall_('LRANGE', TOLD .. k, 0, -1)
     if mine(apart) then list[2] = table.concat(apart) end
+    list[#list + 1] = table.concat(r.apart) -- what this call has added
   end
   local all = table.concat(list)
   local at, outcome, time, by = 1, nil, nil, nil
