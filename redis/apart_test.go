@@ -3,6 +3,7 @@ package redis_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -135,6 +136,40 @@ func TestReceiptsApartOfTwoCopies(t *testing.T) {
 			}
 			want(t, q, "anna", "481 1", "481 1") // the inbox of m0 was full
 		})
+	}
+}
+
+// Receipts that stand apart are remembered as long as the id, also if no message may wait that long.
+func TestReceiptsApartInWindow(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := options(s.Addr())
+	o.InboxAge, o.Dedupe, o.SweepEvery = time.Hour, 3*24*time.Hour, -1
+	q := openQueue(t, o)
+	members := groupOf(40)
+	both := []bachata.Item{inGroup("1", members), inGroup("2", members)}
+	if _, err := q.Put(t.Context(), both); err != nil {
+		t.Fatal(err)
+	}
+	byID := []bachata.Key{{ID: "1"}, {ID: "2"}}
+	for i, how := range [][][]bachata.Key{{byID}, {nil}, {byID[:1], nil}} { // nil: by number, of all that is left
+		m := members[i]
+		for _, keys := range how {
+			all := handedKeys(t, q, m)
+			if keys == nil {
+				keys = all
+			}
+			popped, err := q.PopDelivered(t.Context(), m, m, keys)
+			if err != nil || !popped[0].Found {
+				t.Fatal(popped, err)
+			}
+		}
+		// The next one makes the lists anew.
+		least := s.Do("EVAL", `local least = math.huge for _, key in ipairs(redis.call('KEYS', ':told:*')) do
+			least = math.min(least, redis.call('PTTL', key)) redis.call('DEL', key) end return string.format('%.0f', least)`, "0")
+		if ms, err := strconv.ParseInt(least, 10, 64); err != nil || ms < o.Dedupe.Milliseconds() {
+			t.Errorf("%s: receipts go in %s ms (%v), the id in %v", m, least, err, o.Dedupe)
+		}
 	}
 }
 

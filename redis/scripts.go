@@ -98,6 +98,7 @@ func constants(k keyspace, l inbox.Limits, shared bool, many int) string {
 	set("NET", l.Age+day)
 	// Lua spells a number anew for every command, which costs 0.3 µs.
 	set("NETS", quote(strconv.FormatInt(l.Age+day, 10)))
+	set("TOLDS", quote(strconv.FormatInt(max(l.Age, l.Window)+day, 10)))
 	if k.cluster {
 		set("CAP", max(l.Cap/64, minBucketCap))
 		b.WriteString("local LEAD = string.sub(KEYS[1], 1, (string.find(KEYS[1], '}', PREFIX + 1, true)))\n")

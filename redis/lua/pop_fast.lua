@@ -92,7 +92,7 @@ if not CLUSTER and #ARGV < 8 and #ARGV[1] > 7 then
             end
             call('HSET', KNOWN, unpack(set))
             for _, list in ipairs(apart) do
-              if redis.pcall('RPUSH', list, report) == 1 then call('PEXPIRE', list, NETS) end
+              if redis.pcall('RPUSH', list, report) == 1 then call('PEXPIRE', list, TOLDS) end
             end
             if type(redis.pcall('LPUSH', O, unpack(elements))) == 'number' then
               local state = pack('>I7I7I4I5I4', seq, oh, om, ob, oR + count)

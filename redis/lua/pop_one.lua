@@ -54,7 +54,7 @@ local function take(P, S, raw, e, number, tail, report, noted)
     call('SET', S, sub(raw, 1, 14) .. '\0\0\0\0\0\0\0\0\0' .. sub(raw, 24), 'EX', '7200')
   end
   if f >= 8 then -- its receipts stand apart
-    if pcall('RPUSH', TOLD .. k, report) == 1 then call('PEXPIRE', TOLD .. k, NETS) end
+    if pcall('RPUSH', TOLD .. k, report) == 1 then call('PEXPIRE', TOLD .. k, TOLDS) end
     report = ''
   end
   call('HSET', KNOWN, k, sub(record, 1, 7) .. pack('>H', p - 1) .. sub(record, 10) .. report)

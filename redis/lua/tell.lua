@@ -110,7 +110,7 @@ local function remember()
     else
       for i = 1, #r.apart, 1000 do
         local part = math.min(#r.apart - i + 1, 1000)
-        if pcall_('RPUSH', TOLD .. k, unpack(r.apart, i, i + part - 1)) == part then call('PEXPIRE', TOLD .. k, NETS) end
+        if pcall_('RPUSH', TOLD .. k, unpack(r.apart, i, i + part - 1)) == part then call('PEXPIRE', TOLD .. k, TOLDS) end
       end
       set[#set + 1] = k
       set[#set + 1] = pack('>I6BH', r.t, r.f, r.p) .. r.told
