@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -171,6 +172,53 @@ func TestReceiptsApartInWindow(t *testing.T) {
 			t.Errorf("%s: receipts go in %s ms (%v), the id in %v", m, least, err, o.Dedupe)
 		}
 	}
+}
+
+// While a slot moves, receipts that stand apart may be on its new node when the id is to be forgotten. It is forgotten later.
+func TestReceiptsApartMoveFirst(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3)
+	var ahead atomic.Int64
+	o := options(c.Nodes[0].Addr())
+	o.SweepEvery = -1
+	o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	q := openQueue(t, o)
+	members := groupOf(40)
+	if _, err := q.Put(t.Context(), []bachata.Item{inGroup("1", members)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range members {
+		if _, err := q.PopDelivered(t.Context(), m, m, handedKeys(t, q, m)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	slot, bucket := bucketSlot(t, c.Nodes[0], "anna"), bucketOf("anna")
+	from := c.Owner(slot)
+	to := (from + 1) % 3
+	// Of the keys that the script declares, what is missing by now: a busy bucket has them all.
+	c.Nodes[from].Do("SET", bucket+":forgot", "1")
+	apart := c.Nodes[from].Do("EVAL", "return redis.call('KEYS', ARGV[1])[1]", "0", bucket+":told:*")
+	c.Begin(slot, to)
+	c.MoveKey(slot, to, apart)
+	ahead.Add(int64(2 * time.Hour))
+	o.SweepEvery = 50 * time.Millisecond
+	openQueue(t, o)
+	redistest.Eventually(t, "try to forget", func() error {
+		if _, err := c.Nodes[from].Try("LLEN", bucket+":aging"); err != nil { // an empty list is not there
+			return nil
+		}
+		if !strings.Contains(c.Nodes[from].Do("INFO", "errorstats"), "_TRYAGAIN:") {
+			return errors.New("it was not tried")
+		}
+		return nil
+	})
+	c.Finish(slot, to)
+	redistest.Eventually(t, "forget", func() error {
+		if known, lists := c.Nodes[to].Do("HLEN", bucket+":known"), c.Nodes[to].Do("EXISTS", apart); known != "0" || lists != "0" {
+			return fmt.Errorf("%s ids are remembered, of %s lists", known, lists)
+		}
+		return nil
+	})
 }
 
 // groupOf returns the names of n members.

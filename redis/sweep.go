@@ -154,9 +154,12 @@ func (q *Queue) expireAll(ctx context.Context, lead string, lists []string) bool
 
 // age forgets what is past the dedupe window.
 func (q *Queue) age(ctx context.Context, lead string) bool {
+	keys := []string{lead + ":aging", lead + ":known", lead + ":forgot"}
+	if q.keys.cluster {
+		keys = append(keys, lead+"::none") // as of an inbox: the lists of receipts that stand apart can't be named beforehand
+	}
 	for {
-		reply, err := q.run(ctx, "age", q.scripts.age, []string{lead + ":aging", lead + ":known", lead + ":forgot"},
-			[]string{strconv.FormatInt(q.now(), 10)})
+		reply, err := q.run(ctx, "age", q.scripts.age, keys, []string{strconv.FormatInt(q.now(), 10)})
 		if err != nil || len(reply) < 2 {
 			return false
 		}
