@@ -50,7 +50,7 @@ func (h *handed) add(list string, number bachata.Cursor, e *entry) {
 	if len(e.meta) != metaLen || e.meta[numberLen] > flagNumber || e.origin == "" {
 		return
 	}
-	if e.suffix[1] == ':' || e.suffix[1] == '%' || strings.Contains(e.suffix, elementEnd) {
+	if e.suffix[1] == ':' || e.suffix[1] == '%' || strings.Contains(list, elementEnd) || strings.Contains(e.suffix, elementEnd) {
 		return
 	}
 	spelled := spellHanded(list, number, e)

@@ -221,3 +221,33 @@ func TestPopOfFormerMessageAfterAnother(t *testing.T) {
 	}
 	want(t, b, "bob", "1")
 }
+
+// The name of an inbox may hold the byte that divides elements. Trash in such an inbox names no key of another.
+func TestPopOfTrashInDividedName(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	q := openQueue(t, options(s.Addr()))
+	const name = "a\xffb"
+	put := func(items []bachata.Item) {
+		t.Helper()
+		for i := range items {
+			items[i].Origin, items[i].From = "anna", "anna"
+		}
+		if res, err := q.Put(t.Context(), items); err != nil || res[0][0] != bachata.Stored {
+			t.Fatal(res, err)
+		}
+	}
+	put(messages("a", 1))
+	if _, err := q.PopDelivered(t.Context(), "a", "a", handedKeys(t, q, "a")); err != nil { // anna has had receipts before
+		t.Fatal(err)
+	}
+	put([]bachata.Item{message("a", 1)})
+	put(messages(name, 2))
+	keys := handedKeys(t, q, name)
+	s.Do("DEL", name+":wait")
+	s.Do("RPUSH", name+":wait", "a", "b:1\xff"+name+":0")
+	if _, err := q.PopDelivered(t.Context(), name, name, keys); err != nil {
+		t.Fatal(err)
+	}
+	want(t, q, "a", "1")
+}
