@@ -221,6 +221,42 @@ func TestReceiptsApartMoveFirst(t *testing.T) {
 	})
 }
 
+// What stands apart goes when the id is accepted once more, also if the group is a small one by then.
+func TestReceiptsApartOfShrunkGroup(t *testing.T) {
+	t.Parallel()
+	servers := map[string][]*redistest.Server{
+		"single":  {redistest.Start(t)},
+		"shared":  {redistest.Start(t)},
+		"cluster": redistest.StartCluster(t, 3).Nodes,
+	}
+	for name, nodes := range servers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var ahead atomic.Int64
+			o := options(nodes[0].Addr())
+			o.Shared, o.SweepEvery = name == "shared", -1
+			o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+			q := openQueue(t, o)
+			for _, members := range [][]string{groupOf(40), groupOf(2)} {
+				if res, err := q.Put(t.Context(), []bachata.Item{inGroup("1", members)}); err != nil || res[0][0] != bachata.Stored {
+					t.Fatal(res, err)
+				}
+				for _, m := range members {
+					if _, err := q.PopDelivered(t.Context(), m, m, handedKeys(t, q, m)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				ahead.Add(int64(2 * time.Hour))
+			}
+			for _, s := range nodes {
+				if keys := s.Do("KEYS", "*:told:*"); keys != "" {
+					t.Errorf("%q is left", keys)
+				}
+			}
+		})
+	}
+}
+
 // groupOf returns the names of n members.
 func groupOf(n int) []string {
 	members := make([]string, n)

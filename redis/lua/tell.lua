@@ -57,7 +57,8 @@ local records, changed = {}, {}
 
 -- record returns a new one for k, of a message that waits in n inboxes.
 local function record(k, number, n)
-  if n > MANY then call('DEL', TOLD .. k) end -- of a message that was forgotten
+  local former = records[k]
+  if n > MANY or former and has(former.f, APART) then call('DEL', TOLD .. k) end -- of a message that was forgotten
   return {t = now, f = (number and NUMBER or 0) + (n > MANY and APART or 0), p = n, told = '', apart = {}}
 end
 
