@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -250,4 +251,37 @@ func TestPopOfTrashInDividedName(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, q, "a", "1")
+}
+
+// What is put by a node whose clock is behind is popped in one call as well.
+func TestPopOfNodeBehind(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := options(s.Addr())
+	o.SweepEvery = -1
+	at := time.Now()
+	o.Now = func() time.Time { return at }
+	q := openQueue(t, o)
+	put := func(m bachata.Item) []bachata.Key {
+		t.Helper()
+		if _, err := q.Put(t.Context(), []bachata.Item{m}); err != nil {
+			t.Fatal(err)
+		}
+		return handedKeys(t, q, "bob")
+	}
+	pop := func(keys []bachata.Key) {
+		t.Helper()
+		if popped, err := q.PopDelivered(t.Context(), "bob", "bob", keys); err != nil || !popped[0].Found {
+			t.Fatal(popped, err)
+		}
+	}
+	pop(put(message("bob", 0)))
+	at = at.Add(-time.Second)
+	keys := put(message("bob", 1))
+	at = at.Add(time.Second)
+	s.Do("CONFIG", "RESETSTAT")
+	pop(keys)
+	if stats := s.Do("INFO", "commandstats"); !strings.Contains(stats, "cmdstat_evalsha:calls=1,") {
+		t.Errorf("the pop was more than one call: %s", stats)
+	}
 }
