@@ -16,11 +16,20 @@ if not CLUSTER and #ARGV < 8 and #ARGV[1] > 7 then
       end
       local fine, origin, ks, metas, size = #tail == count, nil, {}, {}, 0
       local noted = fine and ARGV[5] and table.concat(tail, '\255') == ARGV[5]
-      local flags = 0
+      local flags, records = 0, nil
       if noted then
         origin = ARGV[4]
         flags, size = unp('>BI5', ARGV[7])
         for i = 1, count do ks[i] = sub(ARGV[6], 12 * i - 11, 12 * i) end
+        records = call('HMGET', KNOWN, unpack(ks))
+        local record, first = nil, -1 -- the first number that is of the time when it was accepted
+        for i = 1, count do
+          local v = records[i]
+          if v ~= record then record, first = v, v and 2048 * unp('>I6', v) or -1 end
+          local after = unp('>I7', numbers, 7 * i - 6) - first
+          if after < 0 or after >= 2048 then noted = false break end -- another clock, or another message
+        end
+        if not noted then origin, ks, size, records = nil, {}, 0, nil end
       end
       for i = 1, noted and 0 or count do
         if not fine then break end
@@ -45,11 +54,11 @@ if not CLUSTER and #ARGV < 8 and #ARGV[1] > 7 then
         local oraw = call('GET', OS)
         if oraw and #oraw == 42 then
           local on, oh, om, ob, oR, odue, _, _, og = unp('>I7I7I4I5I4I6I3I3I3', oraw)
-          local records = call('HMGET', KNOWN, unpack(ks))
+          records = records or call('HMGET', KNOWN, unpack(ks))
           fine = odue > 0 and odue <= now + RAGE and oR + count <= RECEIPTS
           local set = {}
           local apart = {} -- lists of the receipts that stand apart from their records
-          local record, accepted, settled, many -- those of the message before: in a batch they are mostly the same
+          local record, settled, many -- those of the message before: in a batch they are mostly the same
           for i = 1, count do
             local v = records[i]
             if v ~= record then
@@ -57,9 +66,8 @@ if not CLUSTER and #ARGV < 8 and #ARGV[1] > 7 then
               local at, f, p = unp('>I6BH', v)
               if f % 8 >= 2 or p == 0 or p == 1 and now - at >= WINDOW then fine = false break end
               many = f >= 8
-              record, accepted, settled = v, at, pack('>I6BHc0c0', at, f, p - 1, sub(v, 10), many and '' or report)
+              record, settled = v, pack('>I6BHc0c0', at, f, p - 1, sub(v, 10), many and '' or report)
             end
-            if noted and math.floor(unp('>I7', numbers, 7 * i - 6) / 2048) ~= accepted then fine = false break end
             if many then apart[#apart + 1] = TOLD .. ks[i] end
             set[2 * i - 1], set[2 * i] = ks[i], settled
           end
