@@ -16,7 +16,8 @@ import (
 	"github.com/bachata-go/bachata/redis"
 )
 
-// TestConformanceApart has the receipts of every message stand apart from its record, as those of large groups do.
+// TestConformanceApart has the receipts of every message that the script for all cases puts stand apart from its record, as those
+// of large groups do.
 func TestConformanceApart(t *testing.T) {
 	t.Parallel()
 	address := redistest.Start(t).Addr()
@@ -252,6 +253,42 @@ func TestReceiptsApartOfShrunkGroup(t *testing.T) {
 				if keys := s.Do("KEYS", "*:told:*"); keys != "" {
 					t.Errorf("%q is left", keys)
 				}
+			}
+		})
+	}
+}
+
+// At the memory limit a put to many is refused before anything is remembered of it.
+func TestReceiptsApartAtMemoryLimit(t *testing.T) {
+	t.Parallel()
+	servers := map[string][]*redistest.Server{
+		"single":  {redistest.Start(t)},
+		"cluster": redistest.StartCluster(t, 3).Nodes,
+	}
+	for name, nodes := range servers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := options(nodes[0].Addr())
+			o.SweepEvery = -1
+			q := openQueue(t, o)
+			limit := func(bytes string) {
+				for _, s := range nodes {
+					s.Do("CONFIG", "SET", "maxmemory", bytes)
+				}
+			}
+			limit("1")
+			items := []bachata.Item{inGroup("1", groupOf(40))}
+			if res, err := q.Put(t.Context(), items); !errors.Is(err, bachata.ErrUnavailable) {
+				t.Errorf("put: %v, %v, want it refused", res, err)
+			}
+			for _, s := range nodes {
+				if keys := s.Do("KEYS", "*"); keys != "" {
+					t.Errorf("what was refused left %q", keys)
+				}
+			}
+			limit("0")
+			if res, err := q.Put(t.Context(), items); err != nil || res[0][0] != bachata.Stored {
+				t.Errorf("put: %v, %v, want it stored", res, err)
 			}
 		})
 	}

@@ -55,10 +55,11 @@ end
 -- of a message to many inboxes stand apart, in the list TOLD .. k: else each would have all before it written anew.
 local records, changed = {}, {}
 
--- record returns a new one for k, of a message that waits in n inboxes.
+-- record returns a new one for k, of a message that waits in n inboxes. What stands apart of a message that was forgotten goes; it
+-- is looked for first, as at the memory limit a script that begins by deleting is let pass, also where it adds (lose.lua).
 local function record(k, number, n)
   local former = records[k]
-  if n > MANY or former and has(former.f, APART) then call('DEL', TOLD .. k) end -- of a message that was forgotten
+  if (n > MANY or former and has(former.f, APART)) and pcall_('LLEN', TOLD .. k) ~= 0 then call('DEL', TOLD .. k) end
   return {t = now, f = (number and NUMBER or 0) + (n > MANY and APART or 0), p = n, told = '', apart = {}}
 end
 
