@@ -2,20 +2,21 @@ package redis
 
 import (
 	"encoding/binary"
+	"math"
 	"strings"
 	"sync"
 
 	"github.com/bachata-go/bachata"
 )
 
-// handedMost is of how many messages a queue notes what it was handed, twice over: 2 MB or so, unless their ids are long.
+// handedMost is of how many messages a queue notes what it was handed, twice over: 2 MB or so, 10 if names and ids are long.
 const handedMost = 4096
 
 // handed notes of messages that this node was handed, or woken with, what the server would have to read again to pop them:
 // what is forgotten here, or was handed to another node, it does read. What is noted of a number never changes.
 type handed struct {
 	mu       sync.Mutex
-	new, old map[handedAt]string // as spelled by spellHanded
+	new, old map[handedAt]handedMessage
 }
 
 // handedAt names a message: no two of an inbox ever have the same number.
@@ -24,18 +25,26 @@ type handedAt struct {
 	number bachata.Cursor
 }
 
-// handedHead is what stands before the name of the origin and the element: flags, size, k, when the number was given.
-const handedHead = metaLen - numberLen + 6
-
-// spellHanded spells what a pop takes of a message: flags, size `I4`, k, when the number was given `I6`, origin `Hs`, element.
-func spellHanded(list string, number bachata.Cursor, e *entry) string {
-	b := make([]byte, 0, handedHead+2+len(e.origin)+len(list)+len(e.suffix))
-	b = append(b, e.meta[numberLen:metaLen]...)
-	b = appendTime(b, int64(number>>11))
-	b = appendName(b, e.origin)
-	b = append(b, list...)
-	return string(append(b, e.suffix...))
+// handedMessage is what a pop takes of a message: size `I4`, k, when the number was given `I6`; then, which several messages
+// may have in common (sort), flags, origin `Hs`, and the names that meta ends with `Hs`; then its element.
+type handedMessage struct {
+	spelled string
+	element int // where that begins
 }
+
+const (
+	handedSize = 0
+	handedK    = handedSize + 4
+	handedSort = handedK + 12 + 6
+)
+
+func (m handedMessage) size() uint32 {
+	return binary.BigEndian.Uint32([]byte(m.spelled[handedSize:handedK]))
+}
+
+func (m handedMessage) k() string { return m.spelled[handedK:][:12] }
+
+func (m handedMessage) sort() string { return m.spelled[handedSort:m.element] }
 
 // noteHanded notes of an entry that was handed out, t, what it says (e).
 func (q *Queue) noteHanded(list string, e *bachata.Envelope, t *entry) {
@@ -44,37 +53,52 @@ func (q *Queue) noteHanded(list string, e *bachata.Envelope, t *entry) {
 	}
 }
 
+// elementEnd divides elements in a text.
+const elementEnd = "\xff"
+
+// longest is how long what is noted of a message may be.
+const longest = 1 << 10
+
 // add notes a message, unless there is something special about its receipt or its id, or its element holds the byte that
 // divides elements, which no valid text does.
 func (h *handed) add(list string, number bachata.Cursor, e *entry) {
-	if len(e.meta) != metaLen || e.meta[numberLen] > flagNumber || e.origin == "" {
+	if len(e.meta) < metaLen || e.origin == "" || len(e.meta)+len(e.origin)+len(list)+len(e.suffix) > longest {
 		return
 	}
 	if e.suffix[1] == ':' || e.suffix[1] == '%' || strings.Contains(list, elementEnd) || strings.Contains(e.suffix, elementEnd) {
 		return
 	}
-	spelled := spellHanded(list, number, e)
+	flags, sizeK, names := e.meta[numberLen], e.meta[numberLen+1:metaLen], e.meta[metaLen:]
+	if flags&(flagNoReceipt|flagID) != 0 {
+		return
+	}
+	b := make([]byte, 0, handedSort+5+len(e.origin)+len(names)+len(list)+len(e.suffix))
+	b = appendTime(append(b, sizeK...), int64(number>>11))
+	b = appendName(append(b, flags), e.origin)
+	b = appendName(b, names)
+	m := handedMessage{element: len(b)}
+	m.spelled = string(append(append(b, list...), e.suffix...))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.new == nil || len(h.new) >= handedMost {
-		h.new, h.old = make(map[handedAt]string), h.new
+		h.new, h.old = make(map[handedAt]handedMessage), h.new
 	}
-	h.new[handedAt{list, number}] = spelled
+	h.new[handedAt{list, number}] = m
 }
 
 // take returns what is noted of the messages with the numbers, and forgets it. It returns nil unless that is all of them.
-func (h *handed) take(list string, keys []bachata.Key) []string {
-	all := make([]string, 0, len(keys))
+func (h *handed) take(list string, keys []bachata.Key) []handedMessage {
+	all := make([]handedMessage, 0, len(keys))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, k := range keys {
 		at := handedAt{list, k.Cursor}
-		spelled, ok := h.new[at]
+		m, ok := h.new[at]
 		if !ok {
-			spelled, ok = h.old[at]
+			m, ok = h.old[at]
 		}
 		if ok {
-			all = append(all, spelled)
+			all = append(all, m)
 			delete(h.new, at)
 			delete(h.old, at)
 		}
@@ -85,30 +109,30 @@ func (h *handed) take(list string, keys []bachata.Key) []string {
 	return all
 }
 
-// elementEnd divides elements in a text.
-const elementEnd = "\xff"
-
-// joinHanded spells what pop takes of several messages: the name of their origin, what their elements are, newest first,
-// each k, and in one text flags and the sum of their sizes `I5`. It returns nil if they differ in origin or flags.
-func joinHanded(all []string) []string {
-	var elements, ks []byte
-	size, origin, flags := uint64(0), "", byte(0)
-	for i := range all {
-		s := all[len(all)-1-i]
-		n := handedHead + 2 + int(binary.BigEndian.Uint16([]byte(s[handedHead:])))
-		if i == 0 {
-			flags, origin = s[0], s[handedHead+2:n]
-		} else {
-			elements = append(elements, elementEnd...)
+// joinHanded spells what pop takes of several messages: what their elements are, newest first; of each the number of its
+// sort, a byte, and k; the sum of their sizes `I5`; and the sorts. It returns nil if there are too many of those.
+func joinHanded(all []handedMessage) []string {
+	var elements, ks, sorts []byte
+	numbers := make(map[string]int, 1)
+	size := uint64(0)
+	for i, m := range all {
+		n, ok := numbers[m.sort()]
+		if !ok {
+			n = len(numbers) + 1
+			numbers[m.sort()] = n
+			sorts = append(sorts, m.sort()...)
 		}
-		if flags != s[0] || origin != s[handedHead+2:n] {
+		if n > math.MaxUint8 {
 			return nil
 		}
-		elements = append(elements, s[n:]...)
-		ks = append(ks, all[i][5:17]...)
-		size += uint64(binary.BigEndian.Uint32([]byte(s[1:])))
+		ks = append(append(ks, byte(n)), m.k()...)
+		size += uint64(m.size())
+		if i > 0 {
+			elements = append(elements, elementEnd...)
+		}
+		newest := all[len(all)-1-i]
+		elements = append(elements, newest.spelled[newest.element:]...)
 	}
 	sum := binary.BigEndian.AppendUint64(nil, size)
-	sum[2] = flags
-	return []string{origin, string(elements), string(ks), string(sum[2:])}
+	return []string{string(elements), string(ks), string(sum[3:]), string(sorts)}
 }

@@ -69,37 +69,55 @@ func TestPopOfWhoWasHanded(t *testing.T) {
 		"a sender to escape":    changed(func(m *bachata.Item) { m.Origin, m.From = "an:na", "an:na" }, "a", "b"),
 		"from another":          changed(func(m *bachata.Item) { m.From = "bot" }, "a", "b"),
 		"of a group":            changed(func(m *bachata.Item) { m.Dest = "team" }, "a", "b"),
-		"to oneself":            changed(func(m *bachata.Item) { m.Origin, m.From = "bob", "bob" }, "a", "b"),
-		"without an id":         changed(func(m *bachata.Item) { m.ID = bachata.ID{} }, "1", "2"),
+		"of groups by several": slices.Concat(
+			changed(func(m *bachata.Item) { m.Dest = "team" }, "a"),
+			changed(func(m *bachata.Item) { m.Dest, m.Origin, m.From = "team", "carl", "carl" }, "b", "c"),
+			texts("f"), numbers(9), changed(func(m *bachata.Item) { m.Dest = "" }, "g"),
+			changed(func(m *bachata.Item) { m.Dest, m.From = "club", "bot" }, "d", "e"),
+		),
+		"from another in a group": changed(func(m *bachata.Item) { m.Dest, m.From = "team", "bot" }, "a", "b"),
+		"to oneself":              changed(func(m *bachata.Item) { m.Origin, m.From = "bob", "bob" }, "a", "b"),
+		"without an id":           changed(func(m *bachata.Item) { m.ID = bachata.ID{} }, "1", "2"),
 	} {
 		for how, pick := range map[string]func(keys []bachata.Key) []bachata.Key{
-			"in order":             func(keys []bachata.Key) []bachata.Key { return keys },
-			"the other way":        func(keys []bachata.Key) []bachata.Key { slices.Reverse(keys); return keys },
-			"not the first":        func(keys []bachata.Key) []bachata.Key { return keys[min(1, len(keys)):] },
-			"nothing but the last": func(keys []bachata.Key) []bachata.Key { return keys[max(len(keys)-1, 0):] },
-			"the last two":         func(keys []bachata.Key) []bachata.Key { return keys[max(len(keys)-2, 0):] },
+			"in order":              func(keys []bachata.Key) []bachata.Key { return keys },
+			"the other way":         func(keys []bachata.Key) []bachata.Key { slices.Reverse(keys); return keys },
+			"not the first":         func(keys []bachata.Key) []bachata.Key { return keys[min(1, len(keys)):] },
+			"nothing but the first": func(keys []bachata.Key) []bachata.Key { return keys[:min(1, len(keys))] },
+			"nothing but the last":  func(keys []bachata.Key) []bachata.Key { return keys[max(len(keys)-1, 0):] },
+			"the last two":          func(keys []bachata.Key) []bachata.Key { return keys[max(len(keys)-2, 0):] },
 		} {
 			t.Run(name+", "+how, func(t *testing.T) {
 				t.Parallel()
-				left := [2]string{handedPops(t, items, pick, false), handedPops(t, items, pick, true)}
-				if left[0] != left[1] {
-					t.Errorf("who was handed the messages left\n%s\nwho was not\n%s", left[0], left[1])
+				handed := handedPops(t, items, pick, byHanded)
+				if left := handedPops(t, items, pick, byOther); left != handed {
+					t.Errorf("who was handed the messages left\n%s\nwho was not\n%s", handed, left)
+				}
+				if left := handedPops(t, items, pick, byGeneral); left != handed {
+					t.Errorf("who was handed the messages left\n%s\nthe script for all cases\n%s", handed, left)
 				}
 			})
 		}
 	}
 }
 
-// handedPops puts items and has some of them, and of their receipts, popped by who was handed them, or by another node. It
-// tells what the server holds then.
-func handedPops(t *testing.T, items []bachata.Item, pick func([]bachata.Key) []bachata.Key, other bool) (left string) {
+// Who pops in handedPops.
+const (
+	byHanded  = iota // the node that was handed the messages
+	byOther          // another one
+	byGeneral        // that, and something that isn't there, which leaves it to the script for all cases
+)
+
+// handedPops puts items and has some of them, and of their receipts, popped. It tells what the server holds then.
+func handedPops(t *testing.T, items []bachata.Item, pick func([]bachata.Key) []bachata.Key, by int) (left string) {
+	t.Helper()
 	s := redistest.Start(t)
 	o := options(s.Addr())
 	at := time.Now().Truncate(time.Hour) // the same for both
 	o.Now = func() time.Time { return at }
 	o.SweepEvery = -1
 	q, pops := two(t, o)
-	if !other {
+	if by == byHanded {
 		pops = q
 	}
 	put := func(m bachata.Item) {
@@ -121,18 +139,103 @@ func handedPops(t *testing.T, items []bachata.Item, pick func([]bachata.Key) []b
 	for _, channel := range []string{"bob", items[0].Origin} {
 		keys := handedKeys(t, q, channel)
 		keys = pick(keys[:max(len(keys)-1, 0)])
+		if by == byGeneral {
+			keys = append(slices.Clone(keys), bachata.Key{Cursor: 3})
+		}
 		popped, err := pops.PopDelivered(t.Context(), channel, channel, keys)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i, p := range popped {
-			if !p.Found || p.Cursor != keys[i].Cursor {
+			if found := p.Found && p.Cursor == keys[i].Cursor; found != (keys[i].Cursor != 3) {
 				t.Errorf("of %d entries of %s, the pop of %d: %+v", len(keys), channel, i, p)
 			}
 		}
 		left += s.Do("EVAL", dump, "0")
 	}
 	return left
+}
+
+// A pop of several makes no more receipts for one of their origins than its inbox holds.
+func TestPopPastReceipts(t *testing.T) {
+	t.Parallel()
+	o := options(redistest.Start(t).Addr())
+	o.Receipts = 3
+	q := openQueue(t, o)
+	for i, origin := range []string{"anna", "carl", "anna", "anna", "anna"} {
+		m := message("bob", i)
+		m.Origin, m.From = origin, origin
+		if _, err := q.Put(t.Context(), []bachata.Item{m}); err != nil {
+			t.Fatal(err)
+		}
+		if i > 1 {
+			continue
+		}
+		if _, err := q.PopDelivered(t.Context(), "bob", "bob", handedKeys(t, q, "bob")); err != nil { // each has had one
+			t.Fatal(err)
+		}
+	}
+	if _, err := q.PopDelivered(t.Context(), "bob", "bob", handedKeys(t, q, "bob")); err != nil {
+		t.Fatal(err)
+	}
+	if got := want(t, q, "anna", "gap {Dropped:0 Expired:0 Receipts:1}", "300 2", "300 3", "300 4"); len(got) != 4 {
+		t.Errorf("anna has %+v", got)
+	}
+}
+
+// Who gets one receipt of a pop of several is woken with it, who gets more is woken to look.
+func TestPopWakesOrigins(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	ids := 0
+	put := func(a *redis.Queue, origin string) {
+		t.Helper()
+		ids++
+		m := bachata.Item{Channels: []string{"bob"}, ID: bachata.StringID(strconv.Itoa(ids)), Origin: origin, From: origin, Dest: "bob", Payload: []byte("{}")}
+		if _, err := a.Put(t.Context(), []bachata.Item{m}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 2 {
+		a, b := two(t, options(s.Addr()))
+		pops := []*redis.Queue{a, b}[i] // who was handed the messages, and who was not
+		woken := map[string]chan bachata.Wake{"anna": make(chan bachata.Wake, 10), "carl": make(chan bachata.Wake, 10)}
+		for origin, wakes := range woken {
+			put(a, origin) // its inbox is known then
+			if _, err := a.PopDelivered(t.Context(), "bob", "bob", handedKeys(t, a, "bob")); err != nil {
+				t.Fatal(err)
+			}
+			stop, err := b.Watch(origin, func(w bachata.Wake) {
+				w.Envelopes = slices.Clone(w.Envelopes)
+				wakes <- w
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stop()
+			<-wakes // when it is subscribed
+		}
+		put(a, "anna")
+		id := strconv.Itoa(ids)
+		put(a, "carl")
+		put(a, "carl")
+		last := handedKeys(t, a, "anna")
+		if _, err := pops.PopDelivered(t.Context(), "bob", "bob", handedKeys(t, a, "bob")); err != nil {
+			t.Fatal(err)
+		}
+		w := <-woken["anna"]
+		if len(w.Envelopes) != 1 || w.Envelopes[0].ID.Text != id || w.Envelopes[0].From != "bob" || w.Prev != last[len(last)-1].Cursor {
+			t.Errorf("anna was woken with %+v, want her receipt behind %d", w, last[len(last)-1].Cursor)
+		}
+		if w := <-woken["carl"]; len(w.Envelopes) != 0 {
+			t.Errorf("carl, who has two receipts, was woken with %+v", w)
+		}
+		for channel := range woken {
+			if _, err := a.PopDelivered(t.Context(), channel, channel, handedKeys(t, a, channel)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }
 
 // handedKeys has q hand out what channel holds, and returns its keys.

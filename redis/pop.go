@@ -112,7 +112,7 @@ func (q *Queue) popArgs(list, channel, by string, keys []bachata.Key) []string {
 	case len(keys) > 1:
 		return args
 	case noted != nil:
-		return append(args, noted[0])
+		return append(args, noted[0].spelled)
 	}
 	return append(args, "")
 }

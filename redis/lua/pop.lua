@@ -2,8 +2,8 @@
 -- KEYS: the list, its wait list, its state. ARGV: if all keys have numbers: these in one text, seven bytes each; from
 -- '::r' to the id, the receipt of a message whose id is a text and whose dest the channel, with the number that is right unless
 -- the inbox of its origin has a larger one; what the record of a message says of its receipt; and, if the node has noted what all
--- of several are: their origin, the elements, newest first, each k, flags and the sum of their sizes. Else: now, by, number of
--- keys, then for each its number (0: by id), id, the id as in a key, from, dest.
+-- of several are, what joinHanded spells. Else: now, by, number of keys, then for each its number (0: by id), id, the id as in a
+-- key, from, dest.
 -- Returns 1 if all were found and nothing else is to be done, else {numbers, over, out, due}: for each key the number of
 -- what was taken or 0; the inboxes that hold too many receipts; on a cluster what was put into the list out; 1 if the
 -- inbox must be looked through for what has expired first.

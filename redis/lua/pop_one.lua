@@ -23,15 +23,17 @@ local function take(P, S, raw, e, number, tail, report, noted)
     end
     return true
   end
-  local flags, bytes, k, given, origin, at, meta
-  if noted ~= '' then flags, bytes, k, given, origin, at = unp('>BI4c12I6Hc0', noted) end
+  local bytes, k, given, flags, origin, names, at
+  if noted ~= '' then bytes, k, given, flags, origin, names, at = unp('>I4c12I6BHc0Hc0', noted) end
   if not at or sub(noted, at) ~= e then
-    local v = pcall('LRANGE', e, '1', '2')
+    local v, meta = pcall('LRANGE', e, '1', '2'), nil
     origin, meta, given = v[1], v[2], nil
     if not meta or sub(meta, 1, 7) ~= number or #meta < 24 then return false end
     flags, bytes, k = unp('>BI4c12', meta, 8)
-    if flags >= 16 or flags % 4 >= 2 or flags % 8 >= 4 and #meta < 26 then return false end
+    if flags >= 16 or flags % 4 >= 2 then return false end
+    names = flags >= 8 and sub(meta, 25)
   end
+  if flags >= 12 and #names < 2 then return false end
   if origin == '' or find(origin, '[%%:]') then return false end
   local O = LEAD .. origin
   local OS = O .. '::state'
@@ -43,7 +45,7 @@ local function take(P, S, raw, e, number, tail, report, noted)
   local accepted, f, p = unp('>I6BH', record)
   if odue == 0 or odue > now + RAGE or oR >= RECEIPTS or f % 8 >= 2 or p == 0 or p == 1 and now - accepted >= WINDOW then return false end
   if given and given ~= accepted then return take(P, S, raw, e, number, tail, report, '') end -- another clock, or another message
-  if flags >= 8 then tail = sub(tail, 1, #report + 10) .. sub(meta, flags % 8 >= 4 and 27 + unp('>H', meta, 25) or 25) end
+  if flags >= 8 then tail = sub(tail, 1, #report + 10) .. sub(names, flags >= 12 and 3 + unp('>H', names) or 1) end
   if flags % 2 == 1 then tail = sub(tail, 1, 16) .. '\1' .. sub(tail, 18) end
   if now * 2048 <= on then tail = '::r' .. pack('>I7', on + 2) .. sub(tail, 11) end
   tail = tail .. sub(e, lp + 2)
