@@ -329,6 +329,50 @@ func TestHalfOpen(t *testing.T) {
 	redistest.Eventually(t, "be woken again", func() error { return putAndWake(ctx, q, "bob", woken) })
 }
 
+// A connection for wake-ups that nothing arrives over any more is found by pinging it, also if nobody wants anything of the
+// server: without that, nobody here would be woken until all inboxes are looked at.
+func TestHalfOpenSubscription(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	p := redistest.NewProxy(t, s.Addr())
+	a, b := openQueue(t, options(s.Addr())), openQueue(t, options(p.Addr()))
+	wakes := watchBoth(t, []*redis.Queue{a, b})
+	p.Strand()
+	if err := putter(a)(0); err != nil {
+		t.Fatal(err)
+	}
+	<-wakes[0]
+	select {
+	case <-wakes[1]:
+	case <-time.After(20 * time.Second): // a third of when all is looked at anyway
+		t.Error("nobody was woken over a new connection")
+	}
+	want(t, b, "bob", "0")
+}
+
+// What wakes nobody, though all are subscribed, is found when all inboxes are looked at.
+func TestWakeLost(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := options(s.Addr())
+	o.Prefix, o.SweepEvery = "there.", time.Second
+	there := openQueue(t, o)
+	o.Prefix = "here."
+	here := openQueue(t, o)
+	woken := watchBoth(t, []*redis.Queue{here})[0]
+	if err := putter(there)(0); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"bob:0", "bob::state", "bob"} { // which publishes nothing
+		s.Do("EVAL", "redis.call('DEL', KEYS[2]) redis.call('RENAME', KEYS[1], KEYS[2])", "2", "there."+key, "here."+key)
+	}
+	select {
+	case <-woken:
+	case <-time.After(20 * time.Second):
+		t.Error("nobody was woken in 20 s, inboxes are looked at each second")
+	}
+}
+
 var lastID int // of putAndWake, which one test uses
 
 func putAndWake(ctx context.Context, q *redis.Queue, channel string, woken chan struct{}) error {

@@ -16,6 +16,7 @@ type Proxy struct {
 	cond   *sync.Cond
 	target string
 	frozen bool // what is sent stays in the proxy, connections stay open
+	age    int  // of connections: what is sent on older ones stays in the proxy for good
 	broken bool // connections are closed, and new ones at once
 	delay  time.Duration
 	conns  map[net.Conn]bool
@@ -42,6 +43,9 @@ func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
 // Freeze keeps connections open and passes nothing on; Heal ends it.
 func (p *Proxy) Freeze() { p.set(func() { p.frozen = true }) }
+
+// Strand keeps the connections that there are open and passes nothing on from now on; new ones are as before.
+func (p *Proxy) Strand() { p.set(func() { p.age++ }) }
 
 // Break closes all connections, and new ones at once; Heal ends it.
 func (p *Proxy) Break() { p.set(func() { p.broken = true; p.cut() }) }
@@ -113,7 +117,7 @@ func (p *Proxy) drop(c net.Conn) {
 func (p *Proxy) serve(c net.Conn) {
 	defer p.drop(c)
 	p.mu.Lock()
-	target := p.target
+	target, age := p.target, p.age
 	p.mu.Unlock()
 	s, err := net.Dial("tcp", target)
 	if err != nil {
@@ -127,23 +131,23 @@ func (p *Proxy) serve(c net.Conn) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		p.pass(s, c)
+		p.pass(s, c, age)
 		_ = c.Close()
 		_ = s.Close()
 	}()
-	p.pass(c, s)
+	p.pass(c, s, age)
 	_ = c.Close()
 	_ = s.Close()
 	<-done
 }
 
-func (p *Proxy) pass(dst io.Writer, src io.Reader) {
+func (p *Proxy) pass(dst io.Writer, src io.Reader, age int) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := src.Read(buf)
 		if n > 0 {
 			p.mu.Lock()
-			for p.frozen && !p.closed {
+			for (p.frozen || p.age > age) && !p.closed {
 				p.cond.Wait()
 			}
 			delay := p.delay
