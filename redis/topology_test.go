@@ -82,6 +82,47 @@ func TestWait(t *testing.T) {
 	want(t, q, "bob", "0", "1")
 }
 
+// While a WAIT is under way, puts are stored and inboxes are read; all who put meanwhile share the next one.
+func TestWaitIsShared(t *testing.T) {
+	t.Parallel()
+	const n = 200
+	primary := redistest.Start(t)
+	replica := redistest.StartReplica(t, primary)
+	o := options(primary.Addr())
+	o.Wait, o.WaitTimeout, o.Timeout = 1, time.Minute, time.Minute
+	q := openQueue(t, o)
+	redistest.Eventually(t, "accept what the replica has", func() error { return putter(q)(n) })
+	primary.Do("CONFIG", "RESETSTAT")
+	replica.Pause()
+	accepted := make(chan error, n)
+	for id := range n {
+		go func() { accepted <- putter(q)(id) }()
+	}
+	redistest.Eventually(t, "store all", func() error {
+		if stored := primary.Do("LLEN", "bob"); stored != strconv.Itoa(n+1) {
+			return fmt.Errorf("%s are stored", stored)
+		}
+		return nil
+	})
+	if envs, err := q.Fetch(t.Context(), "bob", 0, bachata.Limit{}); err != nil || len(envs) != n+1 {
+		t.Errorf("Fetch while a WAIT is under way found %d, %v, want %d", len(envs), err, n+1)
+	}
+	if len(accepted) > 0 {
+		t.Errorf("%d puts have returned, the first %v, while the replica is stopped", len(accepted), <-accepted)
+	}
+	replica.Resume()
+	for range n {
+		if err := <-accepted; err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, stats, _ := strings.Cut(primary.Do("INFO", "commandstats"), "cmdstat_wait:calls=")
+	calls, _, _ := strings.Cut(stats, ",")
+	if waits, err := strconv.Atoi(calls); err != nil || waits > 10 {
+		t.Errorf("%d puts at one time took %s WAITs, want 10 at most", n, calls)
+	}
+}
+
 // A replica accepts nothing, which who starts a node with one has to be told.
 func TestReplicaByMistake(t *testing.T) {
 	t.Parallel()
