@@ -2,7 +2,10 @@ package redis_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -74,7 +77,7 @@ func TestSharedFromOriginal(t *testing.T) {
 	o.put("bob", "1", text, "anna")
 	select {
 	case <-woken:
-	case <-time.After(30 * time.Second): // half of when all is looked through anyway
+	case <-time.After(30 * time.Second):
 		t.Fatal("what the original pushed woke nobody")
 	}
 	o.raw("bob", "!")
@@ -145,6 +148,70 @@ func TestSharedToOriginal(t *testing.T) {
 	// A resent id is known.
 	if res, err := q.Put(ctx, []bachata.Item{m}); err != nil || res[0][0] != bachata.Duplicate {
 		t.Errorf("resent: %v, %v", res, err)
+	}
+}
+
+// What the original pushes is found within half a second, though it publishes nothing.
+func TestSharedSoon(t *testing.T) {
+	t.Parallel()
+	for _, simple := range []bool{false, true} {
+		o, q := shared(t, simple)
+		woken, stop, err := watch(q, "bob")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stop()
+		var took []time.Duration
+		for id := range 9 {
+			began := time.Now()
+			if simple {
+				o.raw("bob", `{"type":"direct"}`)
+			} else {
+				o.put("bob", strconv.Itoa(id), `{"type":"direct"}`, "anna")
+			}
+			for {
+				<-woken
+				if envs, err := q.Fetch(t.Context(), "bob", 0, bachata.Limit{}); err != nil {
+					t.Fatal(err)
+				} else if len(envs) > 0 && (simple || len(envs) > id) {
+					break
+				}
+			}
+			took = append(took, time.Since(began))
+		}
+		slices.Sort(took)
+		if median := took[len(took)/2]; median > 500*time.Millisecond { // one by one, this machine may be late
+			t.Errorf("simple %v: what the original pushed was found after %v, want half a second", simple, took)
+		}
+	}
+}
+
+// What we put reaches a socket of the original that waits for it.
+func TestSharedWakesTheOriginal(t *testing.T) {
+	t.Parallel()
+	for _, simple := range []bool{false, true} {
+		o, q := shared(t, simple)
+		command, want := []string{"BRPOPLPUSH", "bob", "bob:wait", "20"}, "bob:0"
+		if simple {
+			command, want = []string{"BRPOP", "bob", "20"}, "bob\n"+string(message("bob", 0).Payload)
+		}
+		popped := make(chan string, 1)
+		go func() {
+			val, err := o.Try(command...)
+			popped <- fmt.Sprint(val, err)
+		}()
+		redistest.Eventually(t, "wait", func() error {
+			if clients := o.Do("CLIENT", "LIST"); !strings.Contains(clients, " cmd="+strings.ToLower(command[0])+" ") {
+				return errors.New(clients)
+			}
+			return nil
+		})
+		if err := putter(q)(0); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-popped; got != want+"<nil>" {
+			t.Errorf("%s of the original returns %q, want %q", command[0], got, want)
+		}
 	}
 }
 
