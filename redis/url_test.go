@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -281,6 +282,39 @@ func TestTLSAndPassword(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The nodes of a cluster have TLS too, also among themselves: subscriptions, and what goes from one part to another.
+func TestClusterTLS(t *testing.T) {
+	t.Parallel()
+	cert, key := certificate(t, t.TempDir())
+	var nodes []*redistest.Server
+	for i := range 2 {
+		bus := strconv.Itoa(redistest.FreePort(t))
+		s := redistest.Start(t, "--cluster-enabled", "yes", "--cluster-port", bus,
+			"--tls-cluster", "yes", "--tls-port", strconv.Itoa(redistest.FreePort(t)), "--tls-cert-file", cert, "--tls-key-file", key,
+			"--tls-ca-cert-file", cert, "--tls-auth-clients", "no")
+		nodes = append(nodes, s)
+		s.Do("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))
+		s.Do("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(i*8192), strconv.Itoa(i*8192+8191))
+		if i > 0 {
+			nodes[0].Do("CLUSTER", "MEET", "127.0.0.1", s.Arg("--tls-port"), bus)
+		}
+	}
+	for _, s := range nodes {
+		redistest.Eventually(t, "form the cluster", func() error {
+			if info := s.Do("CLUSTER", "INFO"); !strings.Contains(info, "cluster_state:ok") {
+				return errors.New(info)
+			}
+			return nil
+		})
+	}
+	o, err := redis.ParseURL("rediss://127.0.0.1:"+nodes[0].Arg("--tls-port")+"?cluster=1&ca="+cert, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := two(t, o)
+	roundTrip(t, a, b, false)
 }
 
 // A server that does not know a command repeats what it was told, and so the password.
