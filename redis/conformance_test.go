@@ -52,6 +52,22 @@ func TestConformanceCluster(t *testing.T) {
 	queuetest.Run(t, backend("redis cluster", redistest.StartCluster(t, 3).Addrs()...))
 }
 
+// Behind Sentinel, and with a replica that has to have all that is accepted.
+func TestConformanceSentinel(t *testing.T) {
+	t.Parallel()
+	addresses := redistest.StartSentinel(t).Addrs()
+	queuetest.Run(t, queuetest.Backend{
+		Name: "redis behind Sentinel",
+		New: func(_ testing.TB, common bachata.QueueOptions) *queuetest.Store {
+			o := redis.Options{QueueOptions: common, Addresses: addresses, Sentinel: redistest.MasterSet, Wait: 1, Prefix: prefix()}
+			return &queuetest.Store{
+				Open:  func() (queuetest.Queue, error) { return redis.Open(context.Background(), o) },
+				Crash: func() {},
+			}
+		},
+	})
+}
+
 func BenchmarkQueue(b *testing.B) {
 	queuetest.Benchmark(b, backend("redis", redistest.Start(b).Addr()))
 }
