@@ -51,6 +51,44 @@ func TestRedisNodesShareAServer(t *testing.T) {
 	}
 }
 
+// A node of the original, whose commands are played by hand, serves anna on the same server.
+func TestRedisBesideTheOriginal(t *testing.T) {
+	t.Parallel()
+	r := redistest.Start(t)
+	s := startServer(t, "--queue", "redis://"+r.Addr()+"?shared=1")
+	bob := dial(t, s, "?channel=bob", nil)
+	bob.waitsFor(1000)
+
+	r.Do("LPUSH", "bob", "!") // another socket of his, on their node, has gone
+	text := `{"id":"m1","type":"direct","dest":"bob","data":"hi","from":"anna"}`
+	r.Do("RPUSH", "bob:m1", text, "anna")
+	r.Do("LPUSH", "bob", "bob:m1")
+	if got, _ := bob.next(); got != text {
+		t.Errorf("bob got %s, want what the original has put for him, %s", got, text)
+	}
+	bob.send(`{"type":200,"data":"m1"}`)
+	if got := r.Do("BRPOPLPUSH", "anna", "anna:wait", "20"); !strings.HasPrefix(got, `{"type":300,"data":"m1","from":"bob"`) {
+		t.Errorf("the original would write %q to anna, want the receipt", got)
+	}
+	r.Do("LPOP", "anna:wait")
+
+	bob.send(`{"id":"m2","type":"direct","dest":"anna","data":"hello"}`)
+	bob.waitsFor(100)
+	key := r.Do("BRPOPLPUSH", "anna", "anna:wait", "20")
+	if got := r.Do("LINDEX", key, "0"); key != "anna:m2" || !strings.Contains(got, `"hello"`) {
+		t.Errorf("the original would read %q of %q for anna, want what bob has sent", got, key)
+	}
+	r.Do("LPOP", key) // her confirmation: pop_delivered, and the receipt
+	if from := r.Do("LPOP", key); from != "bob" {
+		t.Errorf("the original would tell %q that it was delivered, want bob", from)
+	}
+	r.Do("LREM", "anna:wait", "1", key)
+	r.Do("LPUSH", "bob", `{"type": 300, "data": "m2"}`)
+	if receipt := bob.waitsFor(300); receipt["data"] != "m2" {
+		t.Errorf("bob got %v, want the receipt of m2", receipt)
+	}
+}
+
 func TestRedisStartUpSaysWhatAcceptedMeans(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t)
