@@ -333,6 +333,35 @@ func (l *load) explain(c *redistest.Cluster) {
 	}
 }
 
+// The level says what the server does, as it is set now.
+func TestLevel(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	s.Do("ACL", "SETUSER", "hosted", "on", ">password", "~*", "&*", "+@all", "-config")
+	for _, tt := range []struct{ appendonly, fsync, save, user, want string }{
+		{"no", "always", "", "", "Redis in memory: lost when the server ends"},
+		{"no", "always", "60 1", "", "Redis in memory with snapshots: what came after the last snapshot is lost"},
+		{"yes", "no", "60 1", "", "Redis, appendfsync no: survives kill -9 of the server; what the kernel had not written is lost"},
+		{"yes", "everysec", "", "", "Redis, appendfsync everysec: survives kill -9 of the server, but for two seconds"},
+		{"yes", "always", "", "", "Redis, appendfsync always: survives kill -9 and power loss of its host"},
+		{"yes", "always", "", "hosted", "as safe as the Redis server is configured, which it does not tell"},
+	} {
+		s.Do("CONFIG", "SET", "appendonly", tt.appendonly, "appendfsync", tt.fsync, "save", tt.save)
+		o := options(s.Addr())
+		if tt.user != "" {
+			o.Username, o.Password = tt.user, "password"
+		}
+		q := openQueue(t, o)
+		if level := q.Info().Level; !strings.HasPrefix(level, tt.want) || strings.Contains(level, "replica") {
+			t.Errorf("with %+v, Info().Level is %q", tt, level)
+		}
+	}
+	redistest.StartReplica(t, s)
+	if level := openQueue(t, options(s.Addr())).Info().Level; !strings.HasSuffix(level, "; a failover can lose what 1 replica had not got yet") {
+		t.Errorf("with a replica, Info().Level is %q", level)
+	}
+}
+
 // Of a cluster that primary counts that promises least: for its replicas, and for what it may throw away, each by itself.
 func TestClusterLevel(t *testing.T) {
 	t.Parallel()
