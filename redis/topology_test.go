@@ -77,9 +77,17 @@ func TestWait(t *testing.T) {
 	if err := put(1); !errors.Is(err, bachata.ErrUnavailable) {
 		t.Errorf("Put while the replica is stopped: %v, want ErrUnavailable", err)
 	}
+	confirm := func() error {
+		_, err := q.PopDelivered(ctx, "bob", "bob", []bachata.Key{{ID: "0"}})
+		return err
+	}
+	if err := confirm(); !errors.Is(err, bachata.ErrUnavailable) {
+		t.Errorf("PopDelivered while the replica is stopped: %v, want ErrUnavailable", err)
+	}
 	replica.Resume()
-	redistest.Eventually(t, "accept it again", func() error { return put(1) })
-	want(t, q, "bob", "0", "1")
+	redistest.Eventually(t, "accept it again", func() error { return errors.Join(put(1), confirm()) })
+	want(t, q, "bob", "1")
+	want(t, q, "of-bob", "300 0")
 }
 
 // While a WAIT is under way, puts are stored and inboxes are read; all who put meanwhile share the next one.
