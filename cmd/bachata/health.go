@@ -122,7 +122,7 @@ func (h *health) run(done chan struct{}) {
 	h.left = err != nil
 	if err != nil {
 		reason := "the queue does not work: " + failed + " failed"
-		if errors.Is(err, context.DeadlineExceeded) {
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil { // else the queue has a shorter patience of its own
 			reason = "the queue did not answer within " + formatDuration(healthTimeout)
 		}
 		report = h.newReport("unhealthy", failed, reason)

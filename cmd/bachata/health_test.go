@@ -38,6 +38,8 @@ func (q *brokenQueue) Put(ctx context.Context, items []bachata.Item) ([]bachata.
 	switch {
 	case q.broken("put"):
 		return nil, errInternal
+	case q.broken("own timeout"):
+		return nil, context.DeadlineExceeded
 	case q.broken("half"):
 		if _, err := q.Queue.Put(ctx, items); err != nil {
 			return nil, err
@@ -86,7 +88,7 @@ func ask(h http.Handler) (status int, report healthReport, body string) {
 func TestHealthFollowsTheQueue(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ fails, step string }{
-		{"put", "put"}, {"unavailable", "put"}, {"fetch", "fetch"}, {"empty", "fetch"}, {"pop", "pop"}, {"not found", "pop"},
+		{"put", "put"}, {"unavailable", "put"}, {"own timeout", "put"}, {"fetch", "fetch"}, {"empty", "fetch"}, {"pop", "pop"}, {"not found", "pop"},
 	} {
 		t.Run(tt.fails, func(t *testing.T) {
 			t.Parallel()
@@ -106,6 +108,9 @@ func TestHealthFollowsTheQueue(t *testing.T) {
 				}
 				if strings.Contains(body, "secret") {
 					t.Errorf("the answer holds something internal: %s", body)
+				}
+				if strings.Contains(body, "within") {
+					t.Errorf("the answer names a time in which the queue did answer: %s", body)
 				}
 				q.fails.Store("")
 				time.Sleep(healthAge)
