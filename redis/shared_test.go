@@ -369,3 +369,22 @@ func TestSharedWatchTwice(t *testing.T) {
 		stop()
 	}
 }
+
+// Nodes of ours wake each other, and need not look.
+func TestSharedWake(t *testing.T) {
+	t.Parallel()
+	o := options(redistest.Start(t).Addr())
+	o.Shared, o.PollEvery = true, time.Hour
+	a, b := two(t, o)
+	wakes := watchBoth(t, []*redis.Queue{a, b})
+	if err := putter(a)(0); err != nil {
+		t.Fatal(err)
+	}
+	for i, woken := range wakes {
+		select {
+		case <-woken:
+		case <-time.After(20 * time.Second): // a third of when all is looked at anyway
+			t.Errorf("node %d was not woken", i)
+		}
+	}
+}
