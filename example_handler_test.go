@@ -78,7 +78,12 @@ func ExampleHandler_Shutdown() {
 		fmt.Println(err)
 		return
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       20 * time.Second,
+		WriteTimeout:      20 * time.Second,
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 
@@ -109,6 +114,8 @@ func ExampleNewListener() {
 	}
 	server := httptest.NewUnstartedServer(handler)
 	server.Config.ReadHeaderTimeout = 10 * time.Second
+	server.Config.ReadTimeout = 20 * time.Second
+	server.Config.WriteTimeout = 20 * time.Second
 	server.Config.MaxHeaderBytes = 16 << 10
 	server.Listener = bachata.NewListener(server.Listener, slog.Default())
 	server.Start()

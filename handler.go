@@ -21,7 +21,9 @@ var ErrNotAllowed = errors.New("bachata: not allowed")
 // different requests and sessions.
 //
 // How long a client may take for its handshake, and how large that may be, is the server's: set ReadHeaderTimeout (10 s is
-// much), IdleTimeout and MaxHeaderBytes (16 KiB is much) of http.Server, whose defaults are none, none and 1 MiB. With
+// much), IdleTimeout and MaxHeaderBytes (16 KiB is much) of http.Server, whose defaults are none, none and 1 MiB. Set
+// ReadTimeout and WriteTimeout too, or whoever announces a body and sends none, or reads no answer, keeps a connection and a
+// goroutine for ever. They end with the upgrade. ReadTimeout has to leave room for AuthTimeout behind the header: 20 s. With
 // thousands of connections over TLS, or near the limit of file descriptors, have it serve a NewListener; over TLS, with
 // TLSConfig, which saves memory.
 //

@@ -24,7 +24,10 @@ const (
 	// closeTimeout is how long the queue gets to close after that: a stuck disk must not keep the program from ending.
 	closeTimeout = 5 * time.Second
 
-	headerTimeout  = 10 * time.Second
+	headerTimeout = 10 * time.Second
+	// requestTimeout is how long a request may take with its body, which nothing here reads, and how long its answer may take
+	// to be read. The authentication of a WebSocket has to fit in: net/http ends the request's context with it.
+	requestTimeout = 20 * time.Second
 	idleTimeout    = 2 * time.Minute
 	maxHeaderBytes = 16 << 10
 
@@ -71,13 +74,7 @@ func serve(ctx context.Context, o *options, stdout, stderr io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	server := &http.Server{
-		Handler:           mux,
-		ReadHeaderTimeout: headerTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
-	}
+	server := newServer(mux, logger)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(bachata.NewListener(listener, logger)) }()
 	writeBanner(stdout, o, listener.Addr(), queue.Info(), signed)
@@ -91,6 +88,20 @@ func serve(ctx context.Context, o *options, stdout, stderr io.Writer) (err error
 	drain(center, messages, healthz, server, logger)
 	<-ended
 	return nil
+}
+
+// newServer makes the HTTP server of handler. Whoever says nothing, too little or too much, or does not read what is answered,
+// is not waited for. A WebSocket is none of its business: it has limits of its own.
+func newServer(handler http.Handler, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      requestTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
 }
 
 // closeInTime calls closeQueue, and returns without it after closeTimeout.
