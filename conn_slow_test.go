@@ -34,6 +34,44 @@ func serverThatKeeps(t *testing.T, size int, h *bachata.Handler) string {
 	})
 }
 
+// tightDrivers are tightServer for each driver.
+var tightDrivers = map[string]func(t *testing.T, h *bachata.Handler) string{
+	"polled": tightServer,
+	"parked": func(t *testing.T, h *bachata.Handler) string {
+		h.Portable = true
+		return tightServer(t, h)
+	},
+	"wrapped": func(t *testing.T, h *bachata.Handler) string {
+		return listenAs(t, h, func(s *httptest.Server) {
+			s.Listener = wrappingListener{keepingListener{s.Listener, 16 << 10}}
+			s.Start()
+		})
+	},
+	"polled TLS": func(t *testing.T, h *bachata.Handler) string {
+		return listenAs(t, h, func(s *httptest.Server) {
+			s.Listener = bachata.NewListener(keepingListener{s.Listener, 16 << 10}, nil)
+			s.StartTLS()
+		})
+	},
+	"TLS": func(t *testing.T, h *bachata.Handler) string {
+		return listenAs(t, h, func(s *httptest.Server) {
+			s.Listener = keepingListener{s.Listener, 16 << 10}
+			s.StartTLS()
+		})
+	},
+}
+
+// onEachTight runs test for each driver.
+func onEachTight(t *testing.T, test func(t *testing.T, serve func(t *testing.T, h *bachata.Handler) string)) {
+	t.Helper()
+	for name, serve := range tightDrivers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, serve)
+		})
+	}
+}
+
 // keepingListener has the kernel keep so many bytes for a client that does not read.
 type keepingListener struct {
 	net.Listener
@@ -52,7 +90,11 @@ func (l keepingListener) Accept() (net.Conn, error) {
 func tightClient(t *testing.T, url string) *client {
 	t.Helper()
 	c := ready(t, url)
-	if err := c.Conn.(*net.TCPConn).SetReadBuffer(16 << 10); err != nil {
+	below, size := c.Conn, 16<<10
+	if secure, ok := below.(*tls.Conn); ok {
+		below, size = secure.NetConn(), 128<<10 // a window of less than some records opens late each time
+	}
+	if err := below.(*net.TCPConn).SetReadBuffer(size); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -62,6 +104,10 @@ func tightClient(t *testing.T, url string) *client {
 // WriteTimeout, and others are served meanwhile.
 func TestStoppedReader(t *testing.T) {
 	t.Parallel()
+	onEachTight(t, testStoppedReader)
+}
+
+func testStoppedReader(t *testing.T, serve func(t *testing.T, h *bachata.Handler) string) {
 	var taken atomic.Int64
 	closed := make(chan bool, 2)
 	h := newHandler(t, nil, func(h *bachata.Handler) {
@@ -72,7 +118,7 @@ func TestStoppedReader(t *testing.T) {
 		}
 		h.OnClose = func(*bachata.Session) { closed <- true }
 	})
-	url := tightServer(t, h)
+	url := serve(t, h)
 	c, other := tightClient(t, url), ready(t, url)
 	// Each message is answered with 240 bytes, as long as an id may be.
 	message := texts(fmt.Sprintf(`{"id":"%s","type":"direct","dest":"bob"}`, strings.Repeat("x", 200)))
@@ -101,7 +147,7 @@ func TestStoppedReader(t *testing.T) {
 }
 
 // deliverMuch has 100 messages of 40 KB delivered to anna, whose window does not stop them.
-func deliverMuch(t *testing.T, change func(h *bachata.Handler)) (c *client, s *bachata.Session, closed <-chan bool) {
+func deliverMuch(t *testing.T, serve func(t *testing.T, h *bachata.Handler) string, change func(h *bachata.Handler)) (c *client, s *bachata.Session, closed <-chan bool) {
 	t.Helper()
 	queue := memory.New(nil)
 	center := bachata.NewCenter(queue, &bachata.Options{Window: bachata.Limit{Messages: 1000, Bytes: 64 << 20}})
@@ -117,7 +163,7 @@ func deliverMuch(t *testing.T, change func(h *bachata.Handler)) (c *client, s *b
 		_ = h.Shutdown(ctx)
 		_ = queue.Close()
 	})
-	c = tightClient(t, tightServer(t, h))
+	c = tightClient(t, serve(t, h))
 	for i := range 100 {
 		sendBig(t, center, i)
 	}
@@ -137,7 +183,11 @@ func sendBig(t *testing.T, center *bachata.Center, id int) {
 
 func TestSlowReaderIsServed(t *testing.T) {
 	t.Parallel()
-	c, _, _ := deliverMuch(t, func(h *bachata.Handler) { h.MaxPending = 32 << 20 })
+	onEachTight(t, testSlowReaderIsServed)
+}
+
+func testSlowReaderIsServed(t *testing.T, serve func(t *testing.T, h *bachata.Handler) string) {
+	c, _, _ := deliverMuch(t, serve, func(h *bachata.Handler) { h.MaxPending = 32 << 20 })
 	for i := range 100 {
 		if i%20 == 0 {
 			time.Sleep(10 * time.Millisecond) // slow is what this client is
@@ -155,7 +205,11 @@ func TestSlowReaderIsServed(t *testing.T) {
 // A client for which more than MaxPending waits is told so, behind what was kept for it, and closed.
 func TestMaxPending(t *testing.T) {
 	t.Parallel()
-	c, s, closed := deliverMuch(t, func(h *bachata.Handler) { h.MaxPending = 1 << 20 })
+	onEachTight(t, testMaxPending)
+}
+
+func testMaxPending(t *testing.T, serve func(t *testing.T, h *bachata.Handler) string) {
+	c, s, closed := deliverMuch(t, serve, func(h *bachata.Handler) { h.MaxPending = 1 << 20 })
 	for i := 100; !bachata.Refused(s); i++ { // what is written at once while nothing waits is kept, however much it is
 		sendBig(t, s.Center(), i)
 	}
@@ -166,7 +220,11 @@ func TestMaxPending(t *testing.T) {
 
 func TestWriteTimeout(t *testing.T) {
 	t.Parallel()
-	c, _, closed := deliverMuch(t, func(h *bachata.Handler) {
+	onEachTight(t, testWriteTimeout)
+}
+
+func testWriteTimeout(t *testing.T, serve func(t *testing.T, h *bachata.Handler) string) {
+	c, _, closed := deliverMuch(t, serve, func(h *bachata.Handler) {
 		h.MaxPending = 32 << 20
 		h.WriteTimeout = 50 * time.Millisecond
 	})
