@@ -32,7 +32,13 @@ func TestCloseFromTheServer(t *testing.T) {
 	for name, serve := range drivers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c, s, closed := sessionOf(t, serve, nil)
+			var taken atomic.Int32
+			c, s, closed := sessionOf(t, serve, func(h *bachata.Handler) {
+				h.OnMessage = func(*bachata.Session, *bachata.Message) error {
+					taken.Add(1)
+					return nil
+				}
+			})
 			c.write(texts(note))
 			if got := c.text(); got != accepted {
 				t.Errorf("answered %s, want %s", got, accepted)
@@ -45,6 +51,9 @@ func TestCloseFromTheServer(t *testing.T) {
 			}
 			c.expectEnd()
 			<-closed
+			if got := taken.Load(); got != 1 {
+				t.Errorf("%d messages were taken, want that before the close frame only", got)
+			}
 			s.Close(bachata.CloseNormal, "and again")
 			s.Detach()
 		})
