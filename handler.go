@@ -156,7 +156,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	id, authErr := h.authenticate(r)
 	nc, rest, deflate, err := h.upgrade(w, r)
-	if err != nil {
+	switch {
+	case errors.Is(err, errLeft):
+		if h.Logger != nil {
+			h.Logger.Debug("connection ended", "remote", r.RemoteAddr, "cause", err)
+		}
+		return
+	case err != nil:
 		h.logError("upgrade connection", err)
 		return
 	}

@@ -106,6 +106,13 @@ func TestHandshake(t *testing.T) {
 		{"11.3.1 two keys", replace("Host:", "Sec-WebSocket-Key: "+key+"\r\nHost:"), 400, "Sec-WebSocket-Key"},
 		{"9.1 extensions that are no list", replace("Host:", "Sec-WebSocket-Extensions: ;\r\nHost:"), 400, "Sec-WebSocket-Extensions"},
 		{"9.1 extensions that are not known", replace("Host:", "Sec-WebSocket-Extensions: foo; bar=\"baz\", x\r\nHost:"), 101, ""},
+		{"11.3.4 subprotocol that is no token", replace("Host:", "Sec-WebSocket-Protocol: \"chat\"\r\nHost:"), 400, "Sec-WebSocket-Protocol"},
+		{"11.3.4 subprotocols without commas", replace("Host:", "Sec-WebSocket-Protocol: chat talk\r\nHost:"), 400, "Sec-WebSocket-Protocol"},
+		{"11.3.4 list of no subprotocol", replace("Host:", "Sec-WebSocket-Protocol: ,\r\nHost:"), 400, "Sec-WebSocket-Protocol"},
+		{"11.3.4 empty subprotocol", replace("Host:", "Sec-WebSocket-Protocol:\r\nHost:"), 400, "Sec-WebSocket-Protocol"},
+		{"11.3.4 a second header that is no list", replace("Host:", "Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Protocol: a/b\r\nHost:"), 400,
+			"Sec-WebSocket-Protocol"},
+		{"11.3.4 subprotocols that are not known", replace("Host:", "Sec-WebSocket-Protocol: chat, , talk\r\nHost:"), 101, ""},
 		{"4.2.1 HTTP/1.0", replace("HTTP/1.1", "HTTP/1.0"), 505, "HTTP/1.1"},
 	}
 	for _, test := range tests {
@@ -170,9 +177,10 @@ func TestFramesRightBehindTheHandshake(t *testing.T) {
 
 func TestSubprotocol(t *testing.T) {
 	t.Parallel()
-	url := serve(t, nil, func(h *bachata.Handler) { h.Subprotocols = []string{"bachata"} })
+	url := serve(t, nil, func(h *bachata.Handler) { h.Subprotocols = []string{"bachata", "chat"} })
 	for offered, want := range map[string]string{
 		"": "", "secret-token, bachata": "bachata", "other": "", "Bachata": "", "bachata,other": "bachata",
+		",, other ,,bachata": "bachata", "bachata, bachata": "bachata", "chat, bachata": "chat", "bachata, chat": "bachata",
 		"other\r\nSec-WebSocket-Protocol: bachata": "bachata",
 	} {
 		request := handshake
@@ -182,6 +190,34 @@ func TestSubprotocol(t *testing.T) {
 		if response, _ := rawRequest(t, url, request); response.Header.Get("Sec-WebSocket-Protocol") != want {
 			t.Errorf("offered %q, agreed on %q, want %q", offered, response.Header.Get("Sec-WebSocket-Protocol"), want)
 		}
+	}
+}
+
+// A client that leaves during its handshake is nothing that the operator must know of.
+func TestLeavingDuringTheHandshake(t *testing.T) {
+	t.Parallel()
+	var log syncBuffer
+	var client net.Conn
+	url := serve(t, nil, func(h *bachata.Handler) {
+		h.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		h.Authenticate = func(r *http.Request) (bachata.Identity, error) {
+			_ = client.(*net.TCPConn).SetLinger(0) // what is written to it fails
+			client.Close()
+			<-r.Context().Done()
+			return byName(r)
+		}
+	})
+	host, _, _ := strings.Cut(strings.TrimPrefix(url, "ws://"), "/")
+	var err error
+	if client, err = net.Dial("tcp", host); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(client, handshake); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the log says that the connection ended", func() bool { return strings.Contains(log.String(), "left during the handshake") })
+	if got := log.String(); strings.Contains(got, "level=ERROR") {
+		t.Errorf("logged %s, want no error", got)
 	}
 }
 

@@ -3,6 +3,7 @@ package bachata
 import (
 	"bufio"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -44,6 +45,9 @@ func checkHandshake(w http.ResponseWriter, r *http.Request) bool {
 	if _, ok := negotiateDeflate(r.Header.Values("Sec-WebSocket-Extensions")); !ok {
 		return refuse(http.StatusBadRequest, "the Sec-WebSocket-Extensions are not a list of extensions")
 	}
+	if _, ok := subprotocols(r.Header.Values("Sec-WebSocket-Protocol")); !ok {
+		return refuse(http.StatusBadRequest, "the Sec-WebSocket-Protocol is not a list of names")
+	}
 	return true
 }
 
@@ -58,6 +62,28 @@ func hasToken(header http.Header, name, token string) bool {
 	}
 	return false
 }
+
+// subprotocols returns the names in the Sec-WebSocket-Protocol headers of a handshake. ok is false if a header is not formed
+// as RFC 6455, section 11.3.4, has it.
+func subprotocols(headers []string) (names []string, ok bool) {
+	for _, h := range headers {
+		in, before := headerScanner{h}, len(names)
+		for in.more() {
+			name := in.token()
+			if name == "" || !in.take(',') && in.s != "" {
+				return nil, false
+			}
+			names = append(names, name)
+		}
+		if len(names) == before {
+			return nil, false
+		}
+	}
+	return names, true
+}
+
+// errLeft says that a client was gone before it got its answer.
+var errLeft = errors.New("bachata: client left during the handshake")
 
 // upgrade takes the connection over from net/http and answers the handshake. rest is what the client sent behind it,
 // deflate says that compression was agreed on. The response to a request that it returns an error for is written.
@@ -78,15 +104,16 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) (nc net.Conn, 
 		},
 	}
 	upgrader := ws.HTTPUpgrader{Timeout: h.WriteTimeout}
-	if offered := r.Header["Sec-Websocket-Protocol"]; len(h.Subprotocols) > 0 && len(offered) > 0 {
-		handshake.Header["Sec-Websocket-Protocol"] = offered
-		upgrader.Protocol = func(name string) bool { return slices.Contains(h.Subprotocols, name) }
+	// What is not well formed was refused by checkHandshake.
+	offered, _ := subprotocols(r.Header["Sec-Websocket-Protocol"])
+	if i := slices.IndexFunc(offered, func(name string) bool { return slices.Contains(h.Subprotocols, name) }); i >= 0 {
+		handshake.Header["Sec-Websocket-Protocol"] = offered[i : i+1]
+		upgrader.Protocol = func(string) bool { return true }
 	}
 	if handshake.Host == "" {
 		handshake.Host = "-" // HTTP/1.1 may have an empty one; it is not used
 	}
 	if h.Compression != nil {
-		// A header that is not well formed was refused by checkHandshake.
 		if agreed, _ := negotiateDeflate(r.Header["Sec-Websocket-Extensions"]); agreed != "" {
 			deflate = true
 			upgrader.Header = http.Header{"Sec-Websocket-Extensions": {agreed}}
@@ -94,7 +121,7 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) (nc net.Conn, 
 	}
 	if _, _, _, err := upgrader.Upgrade(handshake, hijacked{w, nc, rw}); err != nil {
 		_ = nc.Close()
-		return nil, nil, false, fmt.Errorf("answer handshake: %w", err)
+		return nil, nil, false, fmt.Errorf("%w: %w", errLeft, err)
 	}
 	setNoDelay(nc)
 	if n := rw.Reader.Buffered(); n > 0 {
