@@ -90,18 +90,21 @@ func TestPongBehindTheCloseOfTheClient(t *testing.T) {
 	}
 }
 
-// A client that does not answer the close frame is cut.
+// A client that does not answer the close frame is cut, and sent nothing more until then, pings neither.
 func TestUnansweredClose(t *testing.T) {
 	t.Parallel()
 	for name, serve := range drivers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c, s, closed := sessionOf(t, serve, func(h *bachata.Handler) { h.CloseTimeout = 10 * time.Millisecond })
+			c, s, closed := sessionOf(t, serve, func(h *bachata.Handler) {
+				h.CloseTimeout = 50 * time.Millisecond
+				h.PingInterval = time.Millisecond
+			})
 			s.Close(bachata.CloseNormal, "")
 			<-closed
 			c.expectClose(bachata.CloseNormal)
-			if _, _, err := c.read(); err == nil {
-				t.Error("the connection is still open")
+			if op, _, err := c.read(); err == nil {
+				t.Errorf("behind the close frame came opcode %d", op)
 			}
 		})
 	}
