@@ -43,6 +43,12 @@ var drivers = map[string]func(h *bachata.Handler) *httptest.Server{
 		s.Start()
 		return s
 	},
+	"polled TLS": func(h *bachata.Handler) *httptest.Server {
+		s := httptest.NewUnstartedServer(h)
+		s.Listener = bachata.NewListener(s.Listener, nil)
+		s.StartTLS()
+		return s
+	},
 	"TLS": func(h *bachata.Handler) *httptest.Server { return httptest.NewTLSServer(h) },
 }
 
