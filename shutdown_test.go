@@ -3,6 +3,7 @@ package bachata_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -50,6 +51,36 @@ func TestShutdownDrains(t *testing.T) {
 		}
 		if _, err := c.Process(t.Context(), m); !errors.Is(err, bachata.ErrClosing) {
 			t.Errorf("Process() = %v, want ErrClosing", err)
+		}
+	})
+}
+
+// Clients are told to come back one after the other, over a time that grows with their number.
+func TestShutdownSpreadsClients(t *testing.T) {
+	t.Parallel()
+	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		const n = 1000 // which is spread over a second
+		var peers []*peer
+		for i := range n {
+			peers = append(peers, connect(t, c, fmt.Sprint("c", i)))
+		}
+		if err := c.Shutdown(t.Context()); err != nil {
+			t.Errorf("Shutdown() = %v", err)
+		}
+		var tenths [10]int
+		for _, p := range peers {
+			var millis int
+			if got := p.take(); len(got) != 1 {
+				t.Fatalf("a client was told %q, want a 1003", got)
+			} else if _, err := fmt.Sscanf(got[0], `{"type":1003,"data":%d}`, &millis); err != nil || millis < 100 || millis > 1100 {
+				t.Fatalf("a client was told %q, want a 1003 with 100 to 1100 ms", got[0])
+			}
+			tenths[min((millis-100)/100, 9)]++
+		}
+		for i, got := range tenths {
+			if got < n/20 || got > n/5 {
+				t.Errorf("%d of %d clients come back in part %d of 10", got, n, i)
+			}
 		}
 	})
 }
