@@ -165,18 +165,18 @@ func deliverMuch(t *testing.T, serve func(t *testing.T, h *bachata.Handler) stri
 	})
 	c = tightClient(t, serve(t, h))
 	for i := range 100 {
-		sendBig(t, center, i)
+		sendBig(t, center, i, "anna")
 	}
 	return c, s, done
 }
 
-func sendBig(t *testing.T, center *bachata.Center, id int) {
+func sendBig(t *testing.T, center *bachata.Center, id int, channels ...string) {
 	t.Helper()
 	m, err := bachata.MakeMessage(bachata.Draft{ID: bachata.StringID(fmt.Sprint(id)), Type: "big", Data: strings.Repeat("x", 40_000)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := center.Send(t.Context(), m, "anna"); err != nil {
+	if _, err := center.Send(t.Context(), m, channels...); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -202,6 +202,40 @@ func testSlowReaderIsServed(t *testing.T, serve func(t *testing.T, h *bachata.Ha
 	}
 }
 
+// A client that does not read holds up nobody to whom the same messages go, and gets them when it reads again.
+func TestStoppedMember(t *testing.T) {
+	t.Parallel()
+	onEachTight(t, testStoppedMember)
+}
+
+func testStoppedMember(t *testing.T, serve func(t *testing.T, h *bachata.Handler) string) {
+	const n = 100 // of 40 KB, far more than both kernels keep
+	queue := memory.New(nil)
+	center := bachata.NewCenter(queue, &bachata.Options{Window: bachata.Limit{Messages: 1000, Bytes: 64 << 20}})
+	url := serve(t, newHandler(t, nil, func(h *bachata.Handler) {
+		h.Center = center
+		h.WriteTimeout, h.MaxPending = time.Hour, 32<<20
+	}))
+	t.Cleanup(func() {
+		_ = center.Close()
+		_ = queue.Close()
+	})
+	stopped, bob := tightClient(t, url), ready(t, strings.Replace(url, "anna", "bob", 1))
+	inOrder := func(c *client, i int) {
+		t.Helper()
+		if got, want := c.text(), fmt.Sprintf(`{"id":"%d",`, i); !strings.HasPrefix(got, want) {
+			t.Fatalf("message %d begins %.20s, want %s", i, got, want)
+		}
+	}
+	for i := range n {
+		sendBig(t, center, i, "anna", "bob")
+		inOrder(bob, i)
+	}
+	for i := range n {
+		inOrder(stopped, i)
+	}
+}
+
 // A client for which more than MaxPending waits is told so, behind what was kept for it, and closed.
 func TestMaxPending(t *testing.T) {
 	t.Parallel()
@@ -211,7 +245,7 @@ func TestMaxPending(t *testing.T) {
 func testMaxPending(t *testing.T, serve func(t *testing.T, h *bachata.Handler) string) {
 	c, s, closed := deliverMuch(t, serve, func(h *bachata.Handler) { h.MaxPending = 1 << 20 })
 	for i := 100; !bachata.Refused(s); i++ { // what is written at once while nothing waits is kept, however much it is
-		sendBig(t, s.Center(), i)
+		sendBig(t, s.Center(), i, "anna")
 	}
 	c.expectClose(bachata.CloseStopped) // every frame before it was whole
 	c.expectEnd()
@@ -259,7 +293,7 @@ func TestWriteTimeoutOverTLS(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i := range 100 {
-				sendBig(t, center, i)
+				sendBig(t, center, i, "anna")
 			}
 			<-closed
 			if _, err := io.Copy(io.Discard, below); !errors.Is(err, syscall.ECONNRESET) {
