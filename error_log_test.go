@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/bachata-go/bachata"
@@ -79,6 +80,7 @@ func TestJobPanics(t *testing.T) {
 		c.After(time.Second, func(context.Context) { panic("of a job") })
 		c.After(2*time.Second, func(context.Context) { ran = true })
 		time.Sleep(3 * time.Second)
+		synctest.Wait()
 		if !ran {
 			t.Error("the job after one that panicked did not run")
 		}
