@@ -397,3 +397,46 @@ func TestPopOfNodeBehind(t *testing.T) {
 		})
 	}
 }
+
+// A message to several is remembered until the last of them has it. What a node has noted of it in an inbox that it has left
+// is not taken for the message of another sender that has the same key there now.
+func TestPopOfFormerMessageToSeveral(t *testing.T) {
+	t.Parallel()
+	for _, many := range []int{32, 1} { // receipts in the record, and apart from it
+		for _, n := range []int{1, 2} {
+			t.Run(fmt.Sprint(n, " apart from ", many), func(t *testing.T) {
+				t.Parallel()
+				s := redistest.Start(t)
+				o := redis.ApartFrom(options(s.Addr()), many)
+				o.SweepEvery = -1
+				a, b := two(t, o)
+				put := func(origin, dest string, channels ...string) {
+					t.Helper()
+					items := messages("bob", n)
+					for i := range items {
+						items[i].Channels, items[i].Origin, items[i].From, items[i].Dest = channels, origin, origin, dest
+					}
+					if res, err := a.Put(t.Context(), items); err != nil || res[0][0] != bachata.Stored {
+						t.Fatal(res, err)
+					}
+				}
+				pop := func(q *redis.Queue, channel string, keys []bachata.Key, want bool) {
+					t.Helper()
+					popped, err := q.PopDelivered(t.Context(), channel, channel, keys)
+					if err != nil || slices.ContainsFunc(popped, func(p bachata.Popped) bool { return p.Found != want }) {
+						t.Errorf("popped %+v, %v, want found %v", popped, err, want)
+					}
+				}
+				put("anna", "carl", "carl")
+				pop(a, "carl", handedKeys(t, a, "carl"), true) // anna has had receipts before
+				put("anna", "team", "bob", "dora")
+				former := handedKeys(t, a, "bob")
+				pop(b, "bob", former, true)
+				put("carl", "bob", "bob")
+				next := handedKeys(t, b, "bob")
+				pop(a, "bob", former, false)
+				pop(b, "bob", next, true)
+			})
+		}
+	}
+}

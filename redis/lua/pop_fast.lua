@@ -23,25 +23,26 @@ if not CLUSTER and #ARGV < 8 and #ARGV[1] > 7 then
           local at = 13 * i
           of[i], ks[i] = byte(list, at - 12), sub(list, at - 11, at)
         end
+        local at = 1
+        while at <= #ARGV[7] do
+          local s = {}
+          s.flags, s.origin, s.names, at = unp('>BHc0Hc0', ARGV[7], at)
+          sorts[#sorts + 1] = s
+        end
         records = call('HMGET', KNOWN, unpack(ks))
-        local record, first = nil, -1 -- the first number that is of the time when it was accepted
+        -- The first number that is of the time when it was accepted; whether one of those who have the message, as a group has
+        -- it, may have confirmed it, and this here be another's with its key.
+        local record, first, told = nil, -1, false
         for i = 1, count do
           local v = records[i]
-          if v ~= record then record, first = v, v and 2048 * unp('>I6', v) or -1 end
-          local after = unp('>I7', numbers, 7 * i - 6) - first
-          if after < 0 or after >= 2048 then records = nil break end -- another clock, or another message
-        end
-        if records then
-          local at = 1
-          while at <= #ARGV[7] do
-            local s = {}
-            s.flags, s.origin, s.names, at = unp('>BHc0Hc0', ARGV[7], at)
-            sorts[#sorts + 1] = s
+          if v ~= record then
+            record, first = v, v and 2048 * unp('>I6', v) or -1
+            told = v and (#v > 9 or byte(v, 7) >= 8)
           end
-          size = unp('>I5', ARGV[6])
-        else
-          ks, of = {}, {}
+          local after = unp('>I7', numbers, 7 * i - 6) - first
+          if after < 0 or after >= 2048 or told and sorts[of[i]].flags >= 8 then records = nil break end -- another clock, or another message
         end
+        if records then size = unp('>I5', ARGV[6]) else ks, of, sorts = {}, {}, {} end
       end
       local named = {}
       for i = 1, records and 0 or count do

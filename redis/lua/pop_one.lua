@@ -44,7 +44,8 @@ local function take(P, S, raw, e, number, tail, report, noted)
   local on, oR, odue = unp('>I7', oraw), unp('>I4I6', oraw, 24)
   local accepted, f, p = unp('>I6BH', record)
   if odue == 0 or odue > now + RAGE or oR >= RECEIPTS or f % 8 >= 2 or p == 0 or p == 1 and now - accepted >= WINDOW then return false end
-  if given and given ~= accepted then return take(P, S, raw, e, number, tail, report, '') end -- another clock, or another message
+  -- Another clock, or another message: also where one of those who have it, as a group has it, may have confirmed it.
+  if given and (given ~= accepted or flags >= 8 and (f >= 8 or #record > 9)) then return take(P, S, raw, e, number, tail, report, '') end
   if flags >= 8 then tail = sub(tail, 1, #report + 10) .. sub(names, flags >= 12 and 3 + unp('>H', names) or 1) end
   if flags % 2 == 1 then tail = sub(tail, 1, 16) .. '\1' .. sub(tail, 18) end
   if now * 2048 <= on then tail = '::r' .. pack('>I7', on + 2) .. sub(tail, 11) end
