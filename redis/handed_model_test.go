@@ -1,0 +1,193 @@
+package redis_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/bachata-go/bachata"
+	"github.com/bachata-go/bachata/internal/redistest"
+	"github.com/bachata-go/bachata/redis"
+)
+
+// contents tells all that a server holds, in a spelling that does not depend on how it got there.
+const contents = `local all, keys = {}, redis.call('KEYS', '*')
+	table.sort(keys)
+	for _, key in ipairs(keys) do
+		local kind, v = redis.call('TYPE', key).ok, nil
+		if kind == 'list' then v = redis.call('LRANGE', key, 0, -1)
+		elseif kind == 'string' then v = {redis.call('GET', key)}
+		elseif kind == 'zset' then v = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
+		else
+			local h = redis.call('HGETALL', key)
+			v = {}
+			for i = 1, #h, 2 do v[#v + 1] = h[i] .. '=' .. h[i + 1] end
+			table.sort(v)
+		end
+		all[#all + 1] = cjson.encode({key, kind, redis.call('PTTL', key) > 0, v})
+	end
+	return table.concat(all, '\n')`
+
+// handedModel does the same on two servers with two nodes each: on the first, what pops is what nodes have noted; on the
+// second, each pop has a key of nothing, which leaves it to the script for all cases.
+type handedModel struct {
+	t       *testing.T
+	r       *rand.Rand
+	steps   int
+	clocks  [2]atomic.Int64 // of the nodes, Unix ms
+	servers [2]*redistest.Server
+	nodes   [2][2]*redis.Queue // by server
+	seen    map[string][]bachata.Key
+	late    []bachata.Key // were confirmed before
+}
+
+func newHandedModel(t *testing.T, seed uint64, o redis.Options) *handedModel {
+	m := &handedModel{t: t, r: rand.New(rand.NewPCG(seed, 0)), seen: make(map[string][]bachata.Key)}
+	for i := range m.servers {
+		m.servers[i] = redistest.Start(t)
+		o.Addresses = []string{m.servers[i].Addr()}
+		for j := range m.clocks {
+			m.clocks[j].Store(1_790_000_000_000)
+			o.Now = func() time.Time { return time.UnixMilli(m.clocks[j].Load()) }
+			m.nodes[i][j] = openQueue(t, o)
+		}
+	}
+	return m
+}
+
+// both has do done on both servers, which have to tell the same.
+func (m *handedModel) both(what string, do func(server int) string) {
+	m.t.Helper()
+	if a, b := do(0), do(1); a != b {
+		m.t.Fatalf("step %d: %s: who was handed it got\n%s\nthe script for all cases\n%s", m.steps, what, a, b)
+	}
+}
+
+func (m *handedModel) advance(ms int64) {
+	for i := range m.clocks {
+		m.clocks[i].Add(ms)
+	}
+}
+
+// put puts n messages into bob's inbox, some of them into another's too. Different senders use the same ids.
+func (m *handedModel) put(n int) {
+	m.t.Helper()
+	r := m.r
+	one := func(of ...string) string { return of[r.IntN(len(of))] }
+	items := make([]bachata.Item, n)
+	for i := range items {
+		it := bachata.Item{Channels: []string{"bob"}, Dest: "bob", Origin: one("anna", "carl", "1", "1\x00"), Payload: []byte("{}")}
+		it.From = one(it.Origin, it.Origin, "bot")
+		it.ID = bachata.ID{Text: strconv.Itoa(i), Number: r.IntN(3) == 0}
+		if r.IntN(2) == 0 {
+			it.Dest = one("team", "", "club")
+			if r.IntN(3) > 0 {
+				it.Channels = append(it.Channels, one("dora", "finn"))
+			}
+		}
+		items[i] = it
+	}
+	m.both(fmt.Sprintf("put %+v", items), func(server int) string {
+		res, err := m.nodes[server][0].Put(m.t.Context(), items)
+		return fmt.Sprint(res, err)
+	})
+}
+
+// fetch returns the keys of what channel holds, which the node then knows.
+func (m *handedModel) fetch(node int, channel string) (keys []bachata.Key) {
+	m.t.Helper()
+	m.both("fetch "+channel, func(server int) string {
+		envs, err := m.nodes[server][node].Fetch(m.t.Context(), channel, 0, bachata.Limit{})
+		keys = keys[:0]
+		for _, e := range envs {
+			keys = append(keys, bachata.Key{Cursor: e.Cursor})
+		}
+		return fmt.Sprintf("%+v %v", envs, err)
+	})
+	m.seen[channel] = keys
+	return keys
+}
+
+func (m *handedModel) pop(node int, channel string, keys []bachata.Key) {
+	m.t.Helper()
+	if len(keys) == 0 {
+		return
+	}
+	m.both(fmt.Sprintf("pop %s %+v", channel, keys), func(server int) string {
+		all := keys
+		if server == 1 {
+			all = append(keys[:len(keys):len(keys)], bachata.Key{Cursor: 3})
+		}
+		popped, err := m.nodes[server][node].PopDelivered(m.t.Context(), channel, channel, all)
+		return fmt.Sprint(popped[:min(len(popped), len(keys))], err)
+	})
+}
+
+func (m *handedModel) step() {
+	m.t.Helper()
+	r := m.r
+	m.steps++
+	m.advance(r.Int64N(3) / 2)
+	if r.IntN(40) == 0 {
+		m.clocks[1].Store(m.clocks[0].Load() + r.Int64N(5) - 2)
+	}
+	node := r.IntN(2)
+	switch k := r.IntN(20); {
+	case k < 2: // what one node confirmed is confirmed by the other, when the next messages are there
+		m.pop(0, "bob", m.fetch(0, "bob"))
+		n := 1 + r.IntN(3)
+		m.put(n)
+		m.fetch(1-node, "bob")
+		keys := m.fetch(node, "bob")
+		m.pop(node, "bob", keys)
+		m.advance(120_000 * r.Int64N(2)) // past the window
+		m.put(n)
+		m.fetch(node, "bob")
+		m.pop(1-node, "bob", keys)
+	case k < 4:
+		m.late = m.fetch(node, "bob")
+		m.pop(r.IntN(2), "bob", m.late)
+		m.advance(120_000)
+	case k < 9:
+		m.put(1 + r.IntN(3))
+	case k < 12:
+		m.fetch(node, "bob")
+	case k < 16:
+		keys := m.seen["bob"]
+		if len(keys) > 0 && r.IntN(3) == 0 {
+			keys = keys[:1+r.IntN(len(keys))]
+		}
+		m.pop(node, "bob", keys)
+		m.late = keys
+	case k < 18:
+		m.pop(node, "bob", m.late)
+	default:
+		channel := [...]string{"anna", "carl", "1", "1\x00", "dora", "finn"}[r.IntN(6)]
+		m.pop(r.IntN(2), channel, m.fetch(node, channel))
+	}
+}
+
+// Whatever nodes have noted, a pop leaves behind what the script for all cases leaves.
+func TestPopLikeGeneral(t *testing.T) {
+	t.Parallel()
+	for seed, receipts := range []int{0, 0, 6} {
+		t.Run(strconv.Itoa(seed), func(t *testing.T) {
+			t.Parallel()
+			o := options()
+			o.Dedupe, o.SweepEvery, o.Receipts = 2*time.Minute, -1, receipts
+			if seed == 1 {
+				o = redis.ApartFrom(o, 1)
+			}
+			m := newHandedModel(t, uint64(seed), o)
+			for range 100 {
+				for range 10 {
+					m.step()
+				}
+				m.both("contents", func(server int) string { return m.servers[server].Do("EVAL", contents, "0") })
+			}
+		})
+	}
+}
