@@ -14,14 +14,6 @@ import (
 	"github.com/bachata-go/bachata/redis"
 )
 
-// dump tells all that a server holds.
-const dump = `local all, keys = '', redis.call('KEYS', '*')
-	table.sort(keys)
-	for _, key in ipairs(keys) do
-		all = all .. key .. ' ' .. redis.sha1hex(redis.call('DUMP', key)) .. ' ' .. tostring(redis.call('PTTL', key) > 0) .. '\n'
-	end
-	return all`
-
 // A pop by the node that was handed the messages, which has noted what they are, leaves behind what it leaves by one that
 // must read them.
 func TestPopOfWhoWasHanded(t *testing.T) {
@@ -151,7 +143,7 @@ func handedPops(t *testing.T, items []bachata.Item, pick func([]bachata.Key) []b
 				t.Errorf("of %d entries of %s, the pop of %d: %+v", len(keys), channel, i, p)
 			}
 		}
-		left += s.Do("EVAL", dump, "0")
+		left += s.Do("EVAL", contents, "0")
 	}
 	return left
 }
