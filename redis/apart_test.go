@@ -36,84 +36,72 @@ func TestConformanceApart(t *testing.T) {
 // Receipts of a message to many stand apart from its record, which stays short, as long as it is remembered, and no longer.
 func TestReceiptsApart(t *testing.T) {
 	t.Parallel()
-	servers := map[string][]*redistest.Server{
-		"single":  {redistest.Start(t)},
-		"shared":  {redistest.Start(t)},
-		"cluster": redistest.StartCluster(t, 3).Nodes,
-	}
-	for name, nodes := range servers {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var ahead atomic.Int64
-			o := options(nodes[0].Addr())
-			o.Shared, o.SweepEvery = name == "shared", -1
-			o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
-			q := openQueue(t, o)
-			members := groupOf(100)
-			two := []bachata.Item{inGroup("1", members), inGroup("2", members)}
-			put := func(items []bachata.Item, want bachata.PutStatus) {
-				t.Helper()
-				res, err := q.Put(t.Context(), items)
-				if err != nil || res[0][0] != want || res[len(items)-1][len(items[0].Channels)-1] != want {
-					t.Fatalf("put: %v, %v, want %v", res, err, want)
+	onEachKind(t, func(t *testing.T, nodes []*redistest.Server, o redis.Options, ahead *atomic.Int64) {
+		q := openQueue(t, o)
+		members := groupOf(100)
+		two := []bachata.Item{inGroup("1", members), inGroup("2", members)}
+		put := func(items []bachata.Item, want bachata.PutStatus) {
+			t.Helper()
+			res, err := q.Put(t.Context(), items)
+			if err != nil || res[0][0] != want || res[len(items)-1][len(items[0].Channels)-1] != want {
+				t.Fatalf("put: %v, %v, want %v", res, err, want)
+			}
+		}
+		pop := func(channel string, n int) {
+			t.Helper()
+			keys := handedKeys(t, q, channel)
+			if len(keys) != n {
+				t.Fatalf("%s holds %d entries, want %d", channel, len(keys), n)
+			}
+			if _, err := q.PopDelivered(t.Context(), channel, channel, keys); err != nil {
+				t.Fatal(err)
+			}
+		}
+		apart := func() (lists, receipts int) {
+			for _, s := range nodes {
+				for key := range strings.Lines(s.Do("EVAL", `local all = '' for _, key in ipairs(redis.call('KEYS', '*:told:*')) do
+					local ttl = redis.call('PTTL', key)
+					if ttl < 30 * 86400000 or ttl > 31 * 86400000 then error('ttl ' .. ttl) end
+					all = all .. redis.call('LLEN', key) .. '\n' end return all`, "0")) {
+					n := 0
+					_, _ = fmt.Sscan(key, &n)
+					lists, receipts = lists+1, receipts+n
 				}
 			}
-			pop := func(channel string, n int) {
-				t.Helper()
-				keys := handedKeys(t, q, channel)
-				if len(keys) != n {
-					t.Fatalf("%s holds %d entries, want %d", channel, len(keys), n)
-				}
-				if _, err := q.PopDelivered(t.Context(), channel, channel, keys); err != nil {
-					t.Fatal(err)
-				}
+			return lists, receipts
+		}
+		for round := range 2 { // the second when the first is forgotten, or nearly
+			put(two, bachata.Stored)
+			for _, m := range members {
+				pop(m, 2)
 			}
-			apart := func() (lists, receipts int) {
-				for _, s := range nodes {
-					for key := range strings.Lines(s.Do("EVAL", `local all = '' for _, key in ipairs(redis.call('KEYS', '*:told:*')) do
-						local ttl = redis.call('PTTL', key)
-						if ttl < 30 * 86400000 or ttl > 31 * 86400000 then error('ttl ' .. ttl) end
-						all = all .. redis.call('LLEN', key) .. '\n' end return all`, "0")) {
-						n := 0
-						_, _ = fmt.Sscan(key, &n)
-						lists, receipts = lists+1, receipts+n
-					}
-				}
-				return lists, receipts
+			if lists, receipts := apart(); lists != 2 || receipts != 200 {
+				t.Errorf("round %d: %d receipts stand apart in %d lists, want 200 in 2", round, receipts, lists)
 			}
-			for round := range 2 { // the second when the first is forgotten, or nearly
-				put(two, bachata.Stored)
-				for _, m := range members {
-					pop(m, 2)
-				}
-				if lists, receipts := apart(); lists != 2 || receipts != 200 {
-					t.Errorf("round %d: %d receipts stand apart in %d lists, want 200 in 2", round, receipts, lists)
-				}
-				pop("anna", 200)
-				put(two, bachata.Duplicate)
-				pop("anna", 200)
-				ahead.Add(int64(2 * time.Hour))
-			}
-			put([]bachata.Item{inGroup("3", members)}, bachata.Stored)
-			pop(members[0], 1)
+			pop("anna", 200)
+			put(two, bachata.Duplicate)
+			pop("anna", 200)
 			ahead.Add(int64(2 * time.Hour))
-			o.SweepEvery = 50 * time.Millisecond
-			openQueue(t, o) // forgets what is past the window and waits for nobody
-			for lists, _ := apart(); lists != 1; lists, _ = apart() {
-				time.Sleep(10 * time.Millisecond)
-			}
-			for _, m := range members[2:] {
-				pop(m, 1)
-			}
-			if lists, receipts := apart(); lists != 1 || receipts != 99 {
-				t.Errorf("of what waits for one yet, %d receipts stand apart in %d lists, want 99 in 1", receipts, lists)
-			}
-			pop(members[1], 1)
-			if lists, _ := apart(); lists != 0 {
-				t.Errorf("%d lists are left of what waits for nobody any more and is past the window", lists)
-			}
-		})
-	}
+		}
+		put([]bachata.Item{inGroup("3", members)}, bachata.Stored)
+		pop(members[0], 1)
+		ahead.Add(int64(2 * time.Hour))
+		o.SweepEvery = 50 * time.Millisecond
+		openQueue(t, o) // forgets what is past the window and waits for nobody
+		for lists, _ := apart(); lists != 1; lists, _ = apart() {
+			time.Sleep(10 * time.Millisecond)
+		}
+		for _, m := range members[2:] {
+			pop(m, 1)
+		}
+		if lists, receipts := apart(); lists != 1 || receipts != 99 {
+			t.Errorf("of what waits for one yet, %d receipts stand apart in %d lists, want 99 in 1", receipts, lists)
+		}
+		pop(members[1], 1)
+		if lists, _ := apart(); lists != 0 {
+			t.Errorf("%d lists are left of what waits for nobody any more and is past the window", lists)
+		}
+	})
 }
 
 // What the first of two copies in one call tells its sender, the second repeats.
@@ -225,37 +213,25 @@ func TestReceiptsApartMoveFirst(t *testing.T) {
 // What stands apart goes when the id is accepted once more, also if the group is a small one by then.
 func TestReceiptsApartOfShrunkGroup(t *testing.T) {
 	t.Parallel()
-	servers := map[string][]*redistest.Server{
-		"single":  {redistest.Start(t)},
-		"shared":  {redistest.Start(t)},
-		"cluster": redistest.StartCluster(t, 3).Nodes,
-	}
-	for name, nodes := range servers {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var ahead atomic.Int64
-			o := options(nodes[0].Addr())
-			o.Shared, o.SweepEvery = name == "shared", -1
-			o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
-			q := openQueue(t, o)
-			for _, members := range [][]string{groupOf(40), groupOf(2)} {
-				if res, err := q.Put(t.Context(), []bachata.Item{inGroup("1", members)}); err != nil || res[0][0] != bachata.Stored {
-					t.Fatal(res, err)
-				}
-				for _, m := range members {
-					if _, err := q.PopDelivered(t.Context(), m, m, handedKeys(t, q, m)); err != nil {
-						t.Fatal(err)
-					}
-				}
-				ahead.Add(int64(2 * time.Hour))
+	onEachKind(t, func(t *testing.T, nodes []*redistest.Server, o redis.Options, ahead *atomic.Int64) {
+		q := openQueue(t, o)
+		for _, members := range [][]string{groupOf(40), groupOf(2)} {
+			if res, err := q.Put(t.Context(), []bachata.Item{inGroup("1", members)}); err != nil || res[0][0] != bachata.Stored {
+				t.Fatal(res, err)
 			}
-			for _, s := range nodes {
-				if keys := s.Do("KEYS", "*:told:*"); keys != "" {
-					t.Errorf("%q is left", keys)
+			for _, m := range members {
+				if _, err := q.PopDelivered(t.Context(), m, m, handedKeys(t, q, m)); err != nil {
+					t.Fatal(err)
 				}
 			}
-		})
-	}
+			ahead.Add(int64(2 * time.Hour))
+		}
+		for _, s := range nodes {
+			if keys := s.Do("KEYS", "*:told:*"); keys != "" {
+				t.Errorf("%q is left", keys)
+			}
+		}
+	})
 }
 
 // At the memory limit a put to many is refused before anything is remembered of it.
@@ -290,6 +266,25 @@ func TestReceiptsApartAtMemoryLimit(t *testing.T) {
 			if res, err := q.Put(t.Context(), items); err != nil || res[0][0] != bachata.Stored {
 				t.Errorf("put: %v, %v, want it stored", res, err)
 			}
+		})
+	}
+}
+
+// onEachKind has test run on the servers of each kind, with options for a node that forgets nothing by itself and whose clock
+// is ahead by what it says.
+func onEachKind(t *testing.T, test func(t *testing.T, nodes []*redistest.Server, o redis.Options, ahead *atomic.Int64)) {
+	for name, nodes := range map[string][]*redistest.Server{
+		"single":  {redistest.Start(t)},
+		"shared":  {redistest.Start(t)},
+		"cluster": redistest.StartCluster(t, 3).Nodes,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ahead := new(atomic.Int64)
+			o := options(nodes[0].Addr())
+			o.Shared, o.SweepEvery = name == "shared", -1
+			o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+			test(t, nodes, o, ahead)
 		})
 	}
 }
