@@ -216,6 +216,16 @@ func TestBrokenOrder(t *testing.T) {
 			anna send 1 b bob
 			bob message 1 b anna
 			bob message 1 a anna` + end},
+		{name: "by one connection and the next, in simple mode", rule: "I4", options: checker.Options{Simple: true}, script: begin + `
+			anna send 1 a bob
+			anna send 1 b bob
+			bob message 1 b anna
+			bob show 1 b anna
+			bob close 1
+			bob dial 2
+			bob open 2
+			bob message 2 a anna
+			bob show 2 a anna` + end},
 	})
 }
 

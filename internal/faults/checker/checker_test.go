@@ -177,6 +177,17 @@ func TestRight(t *testing.T) {
 			anna ack 2 b
 			bob message 1 b anna
 			bob message 1 a anna`, checker.Options{Simple: true}},
+		{"simple mode, the other connection was there first", begin + `
+			anna send 1 a bob
+			anna ack 1 a
+			bob dial 2
+			bob open 2
+			anna send 1 b bob
+			bob message 2 b anna
+			bob show 2 b anna
+			bob message 1 a anna
+			bob show 1 a anna
+			bob message 1 b anna`, checker.Options{Simple: true}},
 		{"memory", begin + end + "server memory size=100\n", checker.Options{MemoryBytes: 100}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -30,6 +30,8 @@ type client struct {
 	history.History
 	conns []*conn         // in the order in which they were dialed
 	shown []wire          // to the application
+	open  int             // of conns, so far
+	crowd bool            // there were two at once
 	quiet bool            // it ended so
 	gaps  []history.Event // of kind Gap
 }
@@ -128,6 +130,10 @@ func (r *run) sent(c *client, e history.Event) {
 	switch e.Kind {
 	case history.Dial:
 		c.conns = append(c.conns, &conn{number: e.Conn, dialed: e.At})
+		c.open++
+		c.crowd = c.crowd || c.open > 1
+	case history.Close:
+		c.open--
 	case history.Send:
 		conn := c.conn(e.Conn)
 		k := key{c.From, e.ID}
