@@ -56,13 +56,13 @@ func (q *Queue) noteHanded(list string, e *bachata.Envelope, t *entry) {
 // elementEnd divides elements in a text.
 const elementEnd = "\xff"
 
-// longest is how long what is noted of a message may be.
-const longest = 1 << 10
+// handedLongest is how long what is noted of a message may be.
+const handedLongest = 1 << 10
 
 // add notes a message, unless there is something special about its receipt or its id, or its element holds the byte that
 // divides elements, which no valid text does.
 func (h *handed) add(list string, number bachata.Cursor, e *entry) {
-	if len(e.meta) < metaLen || e.origin == "" || len(e.meta)+len(e.origin)+len(list)+len(e.suffix) > longest {
+	if len(e.meta) < metaLen || e.origin == "" || len(e.meta)+len(e.origin)+len(list)+len(e.suffix) > handedLongest {
 		return
 	}
 	if e.suffix[1] == ':' || e.suffix[1] == '%' || strings.Contains(list, elementEnd) || strings.Contains(e.suffix, elementEnd) {

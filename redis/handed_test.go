@@ -244,6 +244,23 @@ func handedKeys(t *testing.T, q *redis.Queue, channel string) []bachata.Key {
 	return keys
 }
 
+// store has q store items.
+func store(t *testing.T, q *redis.Queue, items []bachata.Item) {
+	t.Helper()
+	if res, err := q.Put(t.Context(), items); err != nil || res[0][0] != bachata.Stored {
+		t.Fatal(res, err)
+	}
+}
+
+// pop has q pop keys, and looks whether all of them were found, or none.
+func pop(t *testing.T, q *redis.Queue, channel string, keys []bachata.Key, found bool) {
+	t.Helper()
+	popped, err := q.PopDelivered(t.Context(), channel, channel, keys)
+	if err != nil || slices.ContainsFunc(popped, func(p bachata.Popped) bool { return p.Found != found }) {
+		t.Fatalf("popped %+v, %v, want found %v", popped, err, found)
+	}
+}
+
 // What a node has noted of a message that another one popped is not taken for the next message with its id.
 func TestPopOfFormerMessage(t *testing.T) {
 	t.Parallel()
@@ -256,32 +273,13 @@ func TestPopOfFormerMessage(t *testing.T) {
 			o.Now = func() time.Time { return at }
 			o.Dedupe, o.SweepEvery = 2*time.Minute, -1
 			a, b := two(t, o)
-			put := func() {
-				t.Helper()
-				res, err := a.Put(t.Context(), messages("bob", n))
-				if err != nil || res[0][0] != bachata.Stored {
-					t.Fatal(res, err)
-				}
-			}
-			pop := func(q *redis.Queue, keys []bachata.Key, want bool) {
-				t.Helper()
-				popped, err := q.PopDelivered(t.Context(), "bob", "bob", keys)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, p := range popped {
-					if p.Found != want {
-						t.Errorf("popped %+v, want found %v", popped, want)
-					}
-				}
-			}
-			put()
+			store(t, a, messages("bob", n))
 			former := handedKeys(t, a, "bob")
-			pop(b, former, true)
+			pop(t, b, "bob", former, true)
 			at = at.Add(3 * time.Minute)
-			put()
-			pop(a, former, false)
-			pop(b, handedKeys(t, b, "bob"), true)
+			store(t, a, messages("bob", n))
+			pop(t, a, "bob", former, false)
+			pop(t, b, "bob", handedKeys(t, b, "bob"), true)
 		})
 	}
 }
@@ -296,20 +294,11 @@ func TestPopOfFormerMessageAfterAnother(t *testing.T) {
 	o.Dedupe, o.SweepEvery = 2*time.Minute, -1
 	a, b := two(t, o)
 	items := messages("bob", 2)
-	put := func(items []bachata.Item) {
-		t.Helper()
-		res, err := a.Put(t.Context(), items)
-		if err != nil || res[0][0] != bachata.Stored {
-			t.Fatal(res, err)
-		}
-	}
-	put(items[1:])
+	store(t, a, items[1:])
 	former := handedKeys(t, a, "bob")
-	if _, err := b.PopDelivered(t.Context(), "bob", "bob", former); err != nil {
-		t.Fatal(err)
-	}
+	pop(t, b, "bob", former, true)
 	at = at.Add(3 * time.Minute)
-	put(items)
+	store(t, a, items)
 	keys := append(handedKeys(t, a, "bob")[:1], former...)
 	popped, err := a.PopDelivered(t.Context(), "bob", "bob", keys)
 	if err != nil || !popped[0].Found || popped[1].Found {
@@ -329,14 +318,10 @@ func TestPopOfTrashInDividedName(t *testing.T) {
 		for i := range items {
 			items[i].Origin, items[i].From = "anna", "anna"
 		}
-		if res, err := q.Put(t.Context(), items); err != nil || res[0][0] != bachata.Stored {
-			t.Fatal(res, err)
-		}
+		store(t, q, items)
 	}
 	put(messages("a", 1))
-	if _, err := q.PopDelivered(t.Context(), "a", "a", handedKeys(t, q, "a")); err != nil { // anna has had receipts before
-		t.Fatal(err)
-	}
+	pop(t, q, "a", handedKeys(t, q, "a"), true) // anna has had receipts before
 	put([]bachata.Item{message("a", 1)})
 	put(messages(name, 2))
 	keys := handedKeys(t, q, name)
@@ -361,27 +346,15 @@ func TestPopOfNodeBehind(t *testing.T) {
 			at := time.Now()
 			o.Now = func() time.Time { return at }
 			q := openQueue(t, o)
-			put := func(items []bachata.Item) []bachata.Key {
-				t.Helper()
-				if _, err := q.Put(t.Context(), items); err != nil {
-					t.Fatal(err)
-				}
-				return handedKeys(t, q, "bob")
-			}
-			pop := func(keys []bachata.Key) {
-				t.Helper()
-				popped, err := q.PopDelivered(t.Context(), "bob", "bob", keys)
-				if err != nil || slices.ContainsFunc(popped, func(p bachata.Popped) bool { return !p.Found }) {
-					t.Fatal(popped, err)
-				}
-			}
 			items := messages("bob", n+1)
-			pop(put(items[:1]))
+			store(t, q, items[:1])
+			pop(t, q, "bob", handedKeys(t, q, "bob"), true)
 			at = at.Add(-time.Second)
-			keys := put(items[1:])
+			store(t, q, items[1:])
+			keys := handedKeys(t, q, "bob")
 			at = at.Add(time.Second)
 			s.Do("CONFIG", "RESETSTAT")
-			pop(keys)
+			pop(t, q, "bob", keys, true)
 			stats := s.Do("INFO", "commandstats")
 			if !strings.Contains(stats, "cmdstat_evalsha:calls=1,") || !strings.Contains(stats, "cmdstat_setrange:calls=1,") {
 				t.Errorf("the pop took %s", stats)
@@ -408,26 +381,17 @@ func TestPopOfFormerMessageToSeveral(t *testing.T) {
 					for i := range items {
 						items[i].Channels, items[i].Origin, items[i].From, items[i].Dest = channels, origin, origin, dest
 					}
-					if res, err := a.Put(t.Context(), items); err != nil || res[0][0] != bachata.Stored {
-						t.Fatal(res, err)
-					}
-				}
-				pop := func(q *redis.Queue, channel string, keys []bachata.Key, want bool) {
-					t.Helper()
-					popped, err := q.PopDelivered(t.Context(), channel, channel, keys)
-					if err != nil || slices.ContainsFunc(popped, func(p bachata.Popped) bool { return p.Found != want }) {
-						t.Errorf("popped %+v, %v, want found %v", popped, err, want)
-					}
+					store(t, a, items)
 				}
 				put("anna", "carl", "carl")
-				pop(a, "carl", handedKeys(t, a, "carl"), true) // anna has had receipts before
+				pop(t, a, "carl", handedKeys(t, a, "carl"), true) // anna has had receipts before
 				put("anna", "team", "bob", "dora")
 				former := handedKeys(t, a, "bob")
-				pop(b, "bob", former, true)
+				pop(t, b, "bob", former, true)
 				put("carl", "bob", "bob")
 				next := handedKeys(t, b, "bob")
-				pop(a, "bob", former, false)
-				pop(b, "bob", next, true)
+				pop(t, a, "bob", former, false)
+				pop(t, b, "bob", next, true)
 			})
 		}
 	}
