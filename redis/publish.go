@@ -62,8 +62,8 @@ func newPublisher(q *Queue) *publisher {
 }
 
 // Publish is bachata.Publisher's. It does not wait for the server: the sockets of this node have the payload when it returns, those
-// of others have it soon, or not at all. An error says that the server has not taken what was published last (of a cluster the primary of that channel), or that too
-// much waits for it: 10,000 or 8 MiB.
+// of others have it soon, or not at all. An error says that the server (of a cluster the primary of that channel) has not
+// taken what was published last, or that too much waits to be published: 10,000 or 8 MiB.
 func (q *Queue) Publish(_ context.Context, channel string, payload []byte) error {
 	if q.closed.Load() {
 		return bachata.ErrQueueClosed
