@@ -77,7 +77,8 @@ func (q *Queue) putClaimed(ctx context.Context, items []bachata.Item, results []
 	if !anyStored(results) && failed.err != nil {
 		return failed.err
 	}
-	return q.settle(ctx, items, results)
+	q.settle(ctx, items, results)
+	return nil
 }
 
 // firstError keeps the first error that it is given.
@@ -96,8 +97,11 @@ func (f *firstError) note(err error) {
 
 // each calls do for all buckets at the same time.
 func (q *Queue) each(list []int, do func(bucket int)) {
-	if len(list) == 1 {
-		do(list[0])
+	if len(list) == 1 || q.oneByOne {
+		slices.Sort(list)
+		for _, b := range list {
+			do(b)
+		}
 		return
 	}
 	var wg sync.WaitGroup
@@ -163,6 +167,12 @@ func (q *Queue) claim(ctx context.Context, items []bachata.Item, results []bacha
 	var failed firstError
 	q.each(slices.Collect(maps.Keys(calls)), func(b int) {
 		c := calls[b]
+		if !repeat {
+			if done, err := q.claimNew(ctx, b, items, c.items); done || err != nil {
+				failed.note(err)
+				return // all are unavailable for now
+			}
+		}
 		c.args = append(c.args, strconv.FormatInt(q.now(), 10), strconv.Itoa(len(c.items)), flag(repeat))
 		for _, i := range c.items {
 			m := &items[i]
@@ -195,48 +205,91 @@ func (q *Queue) claim(ctx context.Context, items []bachata.Item, results []bacha
 	return failed.err
 }
 
-// settle ends the claims of what every channel has answered.
-func (q *Queue) settle(ctx context.Context, items []bachata.Item, results []bachata.PutResult) error {
+// claimNew claims items, those with the indexes which, of whose origins all are in the bucket, and reports whether it did. It did
+// not, and nothing was changed, if any is known, or goes to many.
+func (q *Queue) claimNew(ctx context.Context, bucket int, items []bachata.Item, which []int) (done bool, err error) {
+	lead, now := q.keys.lead(bucket), q.now()
+	args := make([]string, 0, 2*len(which))
+	var seen map[string]bool
+	if len(which) > 1 {
+		seen = make(map[string]bool, len(which))
+	}
+	for _, i := range which {
+		m := &items[i]
+		k := knownBy(m)
+		if len(m.Channels) > q.many || seen[k] {
+			return false, nil
+		}
+		if seen != nil {
+			seen[k] = true
+		}
+		record := appendTime(make([]byte, 0, 9), now)
+		aging := string(record) + k
+		record = append(record, flagPartly, 0, byte(len(m.Channels)))
+		if m.ID.Number {
+			record[6] |= flagNumber
+		}
+		args = append(args, aging, string(record))
+	}
+	n, err := q.runInt(ctx, "claim", q.scripts.claimNew, []string{lead + ":known", lead + ":aging"}, args)
+	if n == 2 {
+		q.age(ctx, lead)
+	}
+	return n > 0, err
+}
+
+// settle ends the claims of what every channel has answered. What fails is stored all the same; the same item put again finds
+// that out.
+func (q *Queue) settle(ctx context.Context, items []bachata.Item, results []bachata.PutResult) {
 	calls := q.byOrigin(items)
-	var failed firstError
 	q.each(slices.Collect(maps.Keys(calls)), func(b int) {
 		c := calls[b]
-		n := 0
+		var which []int
+		var ks []string
+		full := false
 		for _, i := range c.items {
-			m := &items[i]
-			taken := false
-			var full []string
-			for j, s := range results[i] {
-				taken = taken || s == bachata.Stored || s == bachata.Duplicate
-				if s == bachata.Full {
-					full = append(full, m.Channels[j])
-				}
+			if !slices.Contains(results[i], bachata.Unavailable) {
+				which, ks = append(which, i), append(ks, knownBy(&items[i]))
+				full = full || slices.Contains(results[i], bachata.Full)
 			}
-			if slices.Contains(results[i], bachata.Unavailable) {
-				continue
-			}
-			n++
-			origin := m.Origin
-			if m.NoReceipt {
-				origin = ""
-			}
-			k := knownBy(m)
-			c.args = append(c.args, c.list(q, origin), k, m.ID.Text, m.Dest, flag(m.ID.Number), flag(taken), strconv.Itoa(len(full)))
-			c.args = append(c.args, full...)
-			c.keys = append(c.keys, q.keys.told(b, k))
 		}
-		if n == 0 {
+		if len(which) == 0 || !full && q.settleNew(ctx, b, ks) {
 			return
 		}
-		args := append([]string{strconv.FormatInt(q.now(), 10), strconv.Itoa(n)}, c.args...)
-		reply, err := q.run(ctx, "settle", q.scripts.settle, c.keys, args)
-		if err != nil || len(reply) == 0 {
-			// All is stored; the same item put again finds that out.
-			return
+		for n, i := range which {
+			q.settleArgs(b, c, &items[i], results[i], ks[n])
 		}
-		failed.note(q.trim(ctx, reply[0]))
+		args := append([]string{strconv.FormatInt(q.now(), 10), strconv.Itoa(len(which))}, c.args...)
+		if reply, err := q.run(ctx, "settle", q.scripts.settle, c.keys, args); err == nil && len(reply) > 0 {
+			_ = q.trim(ctx, reply[0]) // the next receipt there tries it again
+		}
 	})
-	return nil
+}
+
+// settleArgs spells what settle takes of an item.
+func (q *Queue) settleArgs(bucket int, c *originCall, m *bachata.Item, result bachata.PutResult, k string) {
+	taken := false
+	var full []string
+	for j, s := range result {
+		taken = taken || s == bachata.Stored || s == bachata.Duplicate
+		if s == bachata.Full {
+			full = append(full, m.Channels[j])
+		}
+	}
+	origin := m.Origin
+	if m.NoReceipt {
+		origin = ""
+	}
+	c.args = append(c.args, c.list(q, origin), k, m.ID.Text, m.Dest, flag(m.ID.Number), flag(taken), strconv.Itoa(len(full)))
+	c.args = append(c.args, full...)
+	c.keys = append(c.keys, q.keys.told(bucket, k))
+}
+
+// settleNew ends claims of messages that every channel has taken, and reports whether it did.
+func (q *Queue) settleNew(ctx context.Context, bucket int, ks []string) bool {
+	args := append([]string{string(appendTime(nil, q.now()))}, ks...)
+	n, err := q.runInt(ctx, "settle", q.scripts.settleNew, []string{q.keys.lead(bucket) + ":known"}, args)
+	return err == nil && n == 1
 }
 
 // indexes of what globals returns.

@@ -19,6 +19,9 @@ const (
 	flagID        = 16 // it has its id, which is not that of its key
 )
 
+// flagPartly is set in the record of a message that is not known to be put everywhere, beside flagNumber.
+const flagPartly = 4
+
 const metaLen = 24 // number, flags, size, k
 
 // encodeMeta writes what is stored of m besides text and origin, without the number that stands in front of it: flags,

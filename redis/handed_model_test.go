@@ -3,7 +3,9 @@ package redis_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,12 +15,24 @@ import (
 	"github.com/bachata-go/bachata/redis"
 )
 
-// contents tells all that a server holds, in a spelling that does not depend on how it got there.
+// contents tells all that a server holds, in a spelling that does not depend on how it got there: of the ids that are looked through,
+// only which are still known.
 const contents = `local all, keys = {}, redis.call('KEYS', '*')
 	table.sort(keys)
 	for _, key in ipairs(keys) do
 		local kind, v = redis.call('TYPE', key).ok, nil
 		if kind == 'list' then v = redis.call('LRANGE', key, 0, -1)
+			if string.sub(key, -6) == ':aging' then
+				local known = {}
+				for _, e in ipairs(v) do
+					local k = string.sub(e, 7)
+					if redis.call('HEXISTS', string.sub(key, 1, -7) .. ':known', k) == 1 and not known[k] then
+						known[k], known[#known + 1] = true, k
+					end
+				end
+				v = {unpack(known)}
+				table.sort(v)
+			end
 		elseif kind == 'string' then v = {redis.call('GET', key)}
 		elseif kind == 'zset' then v = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
 		else
@@ -32,7 +46,8 @@ const contents = `local all, keys = {}, redis.call('KEYS', '*')
 	return table.concat(all, '\n')`
 
 // handedModel does the same on two servers with two nodes each: on the first, what pops is what nodes have noted; on the
-// second, each pop has a key of nothing, which leaves it to the script for all cases.
+// second, each pop has a key of nothing, which leaves it to the script for all cases. If they are clusters, of one server each, all
+// else that has a short way is left to the scripts for all cases on the second too.
 type handedModel struct {
 	t       *testing.T
 	r       *rand.Rand
@@ -44,15 +59,23 @@ type handedModel struct {
 	late    []bachata.Key // were confirmed before
 }
 
-func newHandedModel(t *testing.T, seed uint64, o redis.Options) *handedModel {
+func newHandedModel(t *testing.T, seed uint64, cluster bool, o redis.Options) *handedModel {
 	m := &handedModel{t: t, r: rand.New(rand.NewPCG(seed, 0)), seen: make(map[string][]bachata.Key)}
 	for i := range m.servers {
-		m.servers[i] = redistest.Start(t)
+		if cluster {
+			m.servers[i] = redistest.StartCluster(t, 1).Nodes[0]
+		} else {
+			m.servers[i] = redistest.Start(t)
+		}
 		o.Addresses = []string{m.servers[i].Addr()}
 		for j := range m.clocks {
 			m.clocks[j].Store(1_790_000_000_000)
 			o.Now = func() time.Time { return time.UnixMilli(m.clocks[j].Load()) }
 			m.nodes[i][j] = openQueue(t, o)
+			redis.OneByOne(m.nodes[i][j])
+			if cluster && i == 1 {
+				redis.LeaveToGeneral(m.nodes[i][j])
+			}
 		}
 	}
 	return m
@@ -61,9 +84,18 @@ func newHandedModel(t *testing.T, seed uint64, o redis.Options) *handedModel {
 // both has do done on both servers, which have to tell the same.
 func (m *handedModel) both(what string, do func(server int) string) {
 	m.t.Helper()
-	if a, b := do(0), do(1); a != b {
-		m.t.Fatalf("step %d: %s: who was handed it got\n%s\nthe script for all cases\n%s", m.steps, what, a, b)
+	a, b := do(0), do(1)
+	if a == b {
+		return
 	}
+	short, general := strings.Split(a, "\n"), strings.Split(b, "\n")
+	m.t.Fatalf("step %d: %s: the short way got, where they differ,\n%q\nthe script for all cases\n%q",
+		m.steps, what, without(short, general), without(general, short))
+}
+
+// without returns the lines that are not among the others.
+func without(lines, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return slices.Contains(others, line) })
 }
 
 func (m *handedModel) advance(ms int64) {
@@ -79,9 +111,11 @@ func (m *handedModel) put(n int) {
 	one := func(of ...string) string { return of[r.IntN(len(of))] }
 	items := make([]bachata.Item, n)
 	for i := range items {
-		it := bachata.Item{Channels: []string{"bob"}, Dest: "bob", Origin: one("anna", "carl", "1", "1\x00"), Payload: []byte("{}")}
+		it := bachata.Item{Channels: []string{"bob"}, Dest: "bob", Origin: one("anna", "anna", "carl", "carl", "1", "1\x00", ""), Payload: []byte("{}")}
 		it.From = one(it.Origin, it.Origin, "bot")
-		it.ID = bachata.ID{Text: strconv.Itoa(i), Number: r.IntN(3) == 0}
+		id := strconv.Itoa(i)
+		it.ID = bachata.ID{Text: one(id, id, id, id, "0", "wait", ":x", "%y"), Number: r.IntN(3) == 0}
+		it.NoReceipt = r.IntN(8) == 0
 		if r.IntN(2) == 0 {
 			it.Dest = one("team", "", "club")
 			if r.IntN(3) > 0 {
@@ -122,6 +156,7 @@ func (m *handedModel) pop(node int, channel string, keys []bachata.Key) {
 			all = append(keys[:len(keys):len(keys)], bachata.Key{Cursor: 3})
 		}
 		popped, err := m.nodes[server][node].PopDelivered(m.t.Context(), channel, channel, all)
+		redis.AwaitLeft(m.nodes[server][node]) // before the clock goes on: markers of what is late stay
 		return fmt.Sprint(popped[:min(len(popped), len(keys))], err)
 	})
 }
@@ -135,6 +170,9 @@ func (m *handedModel) step() {
 		m.clocks[1].Store(m.clocks[0].Load() + r.Int64N(5) - 2)
 	}
 	node := r.IntN(2)
+	if r.IntN(25) == 0 {
+		m.advance(200_000)
+	}
 	switch k := r.IntN(20); {
 	case k < 2: // what one node confirmed is confirmed by the other, when the next messages are there
 		m.pop(0, "bob", m.fetch(0, "bob"))
@@ -170,24 +208,56 @@ func (m *handedModel) step() {
 	}
 }
 
+// run does steps and looks, after some, at what they have left behind.
+func (m *handedModel) run(steps int, look func(server int) string) {
+	for range steps / 10 {
+		for range 10 {
+			m.step()
+		}
+		m.both("contents", look)
+	}
+}
+
+// modelOptions are those with which a model runs, by what is special about them.
+func modelOptions() map[string]redis.Options {
+	o := options()
+	o.Dedupe, o.SweepEvery = 2*time.Minute, -1
+	all := map[string]redis.Options{"plain": o, "apart": redis.ApartFrom(o, 1)}
+	o.Receipts = 6
+	all["few receipts"] = o
+	o.Receipts, o.InboxMessages, o.InboxAge = 0, 6, 5*time.Minute
+	all["full"] = o
+	o.DropOldest, o.ReceiptAge = true, 5*time.Minute
+	all["drop"] = o
+	return all
+}
+
 // Whatever nodes have noted, a pop leaves behind what the script for all cases leaves.
 func TestPopLikeGeneral(t *testing.T) {
 	t.Parallel()
-	for seed, receipts := range []int{0, 0, 6} {
-		t.Run(strconv.Itoa(seed), func(t *testing.T) {
+	for name, o := range modelOptions() {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := options()
-			o.Dedupe, o.SweepEvery, o.Receipts = 2*time.Minute, -1, receipts
-			if seed == 1 {
-				o = redis.ApartFrom(o, 1)
-			}
-			m := newHandedModel(t, uint64(seed), o)
-			for range 100 {
-				for range 10 {
-					m.step()
-				}
-				m.both("contents", func(server int) string { return m.servers[server].Do("EVAL", contents, "0") })
-			}
+			m := newHandedModel(t, modelSeed(name), false, o)
+			m.run(1000, func(server int) string { return m.servers[server].Do("EVAL", contents, "0") })
 		})
 	}
 }
+
+// On a cluster the short ways of putting, popping and carrying receipts leave behind what the scripts for all cases leave.
+func TestClusterLikeGeneral(t *testing.T) {
+	t.Parallel()
+	for name, o := range modelOptions() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newHandedModel(t, modelSeed(name), true, o)
+			m.run(1000, func(server int) string {
+				redis.Age(m.nodes[server][0], "", "bob", "anna", "carl", "1", "1\x00", "dora", "finn")
+				return m.servers[server].Do("EVAL", contents, "0")
+			})
+		})
+	}
+}
+
+// modelSeed returns the seed for a model with options of that name.
+func modelSeed(name string) uint64 { return uint64(len(name)) }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -64,20 +65,57 @@ func (q *Queue) carryAll(ctx context.Context, outKey string, entries []pending) 
 		b := q.keys.bucket(p.origin)
 		byBucket[b] = append(byBucket[b], p)
 	}
-	q.each(slices.Collect(maps.Keys(byBucket)), func(b int) {
-		for part := range slices.Chunk(byBucket[b], 256) {
+	q.each(slices.Collect(maps.Keys(byBucket)), func(bucket int) {
+		for part := range slices.Chunk(byBucket[bucket], 256) {
 			if q.hook(hookPopped) {
 				return
 			}
-			if marks, ok := q.receive(ctx, b, part); ok && !q.hook(hookReceived) {
-				q.removeOut(ctx, outKey, part, marks)
+			if marks, ok := q.receive(ctx, bucket, part); ok && !q.hook(hookReceived) {
+				q.leave(arrival{outKey, bucket, part, marks})
 			}
 		}
 	})
 }
 
+// mark returns the key that says that a receipt has arrived in the bucket.
+func (p *pending) mark(q *Queue, bucket int) string {
+	return q.keys.lead(bucket) + ":did:" + p.list + ":" + strconv.FormatUint(p.seq, 10)
+}
+
+// receiveNew appends receipts to the inboxes of their origins, all in one bucket, and reports whether it did. It did not, and
+// nothing was changed, if anything about them is special.
+func (q *Queue) receiveNew(ctx context.Context, bucket int, part []pending) bool {
+	keys := append(make([]string, 0, 1+3*len(part)), q.keys.lead(bucket)+":known")
+	args := make([]string, 0, 3*len(part))
+	for i := range part {
+		p := &part[i]
+		if p.silent {
+			return false
+		}
+		list := q.keys.list(p.origin)
+		keys = append(keys, p.mark(q, bucket), list, list+"::state")
+		report := appendName(appendTime([]byte{p.outcome}, p.time), p.by)
+		outcome := p.outcome << 1
+		if p.number {
+			outcome |= flagNumber
+		}
+		receipt := appendNumber([]byte("::r"), uint64(q.now())<<11)
+		receipt = append(appendTime(receipt, p.time), outcome)
+		receipt = appendName(appendName(receipt, p.by), p.dest)
+		args = append(args, p.k, string(report), string(receipt)+p.id)
+	}
+	n, err := q.runInt(ctx, "receive", q.scripts.receiveNew, keys, args)
+	return err == nil && n == 1
+}
+
 // receive appends receipts to the inboxes of their origins, all in one bucket. It returns the keys of the markers.
 func (q *Queue) receive(ctx context.Context, bucket int, part []pending) (marks []string, ok bool) {
+	if q.receiveNew(ctx, bucket, part) {
+		for i := range part {
+			marks = append(marks, part[i].mark(q, bucket))
+		}
+		return marks, true
+	}
 	c := q.newOriginCall(bucket)
 	c.args = append(c.args, strconv.FormatInt(q.now(), 10), strconv.Itoa(len(part)))
 	for _, p := range part {
@@ -86,7 +124,7 @@ func (q *Queue) receive(ctx context.Context, bucket int, part []pending) (marks 
 			origin = ""
 		}
 		at := c.list(q, origin)
-		mark := q.keys.lead(bucket) + ":did:" + p.list + ":" + strconv.FormatUint(p.seq, 10)
+		mark := p.mark(q, bucket)
 		marks = append(marks, mark)
 		c.keys = append(c.keys, mark)
 		c.args = append(c.args, at, strconv.Itoa(len(c.keys)), p.k, strconv.Itoa(int(p.outcome)), strconv.FormatInt(p.time, 10),
@@ -101,24 +139,110 @@ func (q *Queue) receive(ctx context.Context, bucket int, part []pending) (marks 
 	return marks, true
 }
 
-// removeOut takes what has arrived out of the list, then the markers, which nothing needs any more.
-func (q *Queue) removeOut(ctx context.Context, outKey string, part []pending, marks []string) {
-	commands := make([]rueidis.Completed, len(part))
-	for i, p := range part {
-		commands[i] = q.client.B().Lrem().Key(outKey).Count(1).Element(p.element).Build()
-	}
-	for _, r := range q.client.DoMulti(ctx, commands...) {
-		if r.Error() != nil {
-			return
-		}
-	}
-	// What is so old that another node's sweep may have read it keeps its markers until they expire: without them that
-	// node would append its receipts again.
-	late := q.now() - outAge.Milliseconds()
-	if slices.ContainsFunc(part, func(p pending) bool { return p.time <= late }) {
+// arrival is receipts that have arrived in a bucket, and are still in the list out of another.
+type arrival struct {
+	outKey string
+	bucket int
+	part   []pending
+	marks  []string
+}
+
+// leaving is what is to be taken out of lists out. Who popped does not wait for that, and what comes while some is under way
+// leaves together.
+type leaving struct {
+	mu       sync.Mutex
+	arrivals []arrival
+	receipts int           // in arrivals
+	idle     chan struct{} // closed when nothing is left to do; nil if nothing is
+}
+
+// leavingMost is how many receipts wait to be taken out of lists out: who is over it waits.
+const leavingMost = 4096
+
+// leave has receipts taken out of the list out.
+func (q *Queue) leave(a arrival) {
+	l := &q.leaving
+	l.mu.Lock()
+	if l.receipts+len(a.part) > leavingMost {
+		l.mu.Unlock()
+		q.removeOut([]arrival{a})
 		return
 	}
-	q.client.Do(ctx, q.client.B().Unlink().Key(marks...).Build())
+	l.arrivals = append(l.arrivals, a)
+	l.receipts += len(a.part)
+	start := l.idle == nil
+	if start {
+		l.idle = make(chan struct{})
+	}
+	l.mu.Unlock()
+	if start {
+		q.start(q.removeLeaving)
+	}
+}
+
+func (q *Queue) removeLeaving() {
+	l := &q.leaving
+	for {
+		l.mu.Lock()
+		all := l.arrivals
+		l.arrivals, l.receipts = nil, 0
+		if len(all) == 0 {
+			close(l.idle)
+			l.idle = nil
+			l.mu.Unlock()
+			return
+		}
+		l.mu.Unlock()
+		q.removeOut(all)
+	}
+}
+
+// awaitLeft waits until all that has arrived is out of the lists, but not for long: what stays there another node finds, and
+// its marker says that it has arrived, for ten minutes.
+func (q *Queue) awaitLeft() {
+	q.leaving.mu.Lock()
+	idle := q.leaving.idle
+	q.leaving.mu.Unlock()
+	if idle == nil {
+		return
+	}
+	late := time.NewTimer(min(time.Second, q.options.Timeout))
+	defer late.Stop()
+	select {
+	case <-idle:
+	case <-late.C:
+	}
+}
+
+// removeOut takes what has arrived out of the lists, then the markers, which nothing needs any more. What fails is left to the
+// sweep.
+func (q *Queue) removeOut(arrivals []arrival) {
+	ctx, cancel := context.WithTimeout(context.Background(), q.options.Timeout)
+	defer cancel()
+	var commands []rueidis.Completed
+	for _, a := range arrivals {
+		for i := range a.part {
+			commands = append(commands, q.client.B().Lrem().Key(a.outKey).Count(1).Element(a.part[i].element).Build())
+		}
+	}
+	replies := q.client.DoMulti(ctx, commands...)
+	late := q.now() - outAge.Milliseconds()
+	marks := make(map[int][]string)
+	for _, a := range arrivals {
+		removed := replies[:len(a.part)]
+		replies = replies[len(a.part):]
+		// What is so old that another node's sweep may have read it keeps its markers until they expire: without them that
+		// node would append its receipts again.
+		if !slices.ContainsFunc(removed, func(r rueidis.RedisResult) bool { return r.Error() != nil }) &&
+			!slices.ContainsFunc(a.part, func(p pending) bool { return p.time <= late }) {
+			marks[a.bucket] = append(marks[a.bucket], a.marks...)
+		}
+	}
+	commands = commands[:0]
+	for _, m := range marks {
+		commands = append(commands, q.client.B().Unlink().Key(m...).Build())
+	}
+	q.client.DoMulti(ctx, commands...)
 }
 
 // sweepOut carries on what nodes left unfinished.

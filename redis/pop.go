@@ -30,14 +30,17 @@ func (q *Queue) PopDelivered(ctx context.Context, channel, by string, keys []bac
 		if err != nil {
 			return nil, err
 		}
-		if m.IsInt64() { // all were found, and nothing else is to be done
+		reply, err := m.ToArray()
+		if m.IsInt64() || len(reply) == 1 { // all were found, and nothing else is to be done but what is in out
 			for i, k := range part {
 				popped[done+i] = bachata.Popped{Found: true, Cursor: k.Cursor}
+			}
+			if len(reply) == 1 {
+				q.carry(ctx, list, reply[0])
 			}
 			done += len(part)
 			continue
 		}
-		reply, err := m.ToArray()
 		if err != nil {
 			return nil, q.failed(ctx, "pop", err)
 		}

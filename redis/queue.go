@@ -24,6 +24,7 @@ type Queue struct {
 	options Options
 	limits  inbox.Limits
 	keys    keyspace
+	many    int // in how many inboxes a message waits at most whose receipts stand in its record
 	scripts scripts
 	client  rueidis.Client
 	log     *slog.Logger
@@ -33,10 +34,12 @@ type Queue struct {
 	replicas  replicas
 	gathered  struct{ put, fetch, pop gather }
 	handed    handed
+	leaving   leaving
 	level     atomic.Pointer[level]
 	forgot    atomic.Int64 // the last id that the cap made go was accepted then, Unix ms
 
-	stopAt func(hookPoint) bool // set by tests
+	stopAt   func(hookPoint) bool // set by tests
+	oneByOne bool                 // set by tests: buckets take turns
 
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
@@ -65,7 +68,8 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	if err := q.connect(ctx); err != nil {
 		return nil, err
 	}
-	q.scripts = newScripts(q.keys, limits, o.Shared, cmp.Or(o.many, manyInboxes))
+	q.many = cmp.Or(o.many, manyInboxes)
+	q.scripts = newScripts(q.keys, limits, o.Shared, q.many)
 	q.gathered.put = gather{q: q, verb: "put", script: q.scripts.putOne}
 	q.gathered.fetch = gather{q: q, verb: "fetch", script: q.scripts.fetchOne}
 	q.gathered.pop = gather{q: q, verb: "pop", script: q.scripts.popOne}
@@ -158,6 +162,7 @@ func (q *Queue) Close() error {
 		q.running.Wait()
 		return nil
 	}
+	q.awaitLeft()
 	q.cancel()
 	q.client.Close()
 	q.running.Wait()

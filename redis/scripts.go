@@ -18,57 +18,61 @@ var lua embed.FS
 type scripts struct {
 	put, putOne, putSame, fetch, fetchOne, popOne, pop, check, lose, age, look *rueidis.Lua
 	simplePut, simpleFetch                                                     *rueidis.Lua
-	claim, settle, receive                                                     *rueidis.Lua // of a cluster
+	claim, claimNew, settle, settleNew, receive, receiveNew                    *rueidis.Lua // of a cluster
 }
 
 func newScripts(k keyspace, l inbox.Limits, shared bool, many int) scripts {
 	head := constants(k, l, shared, many)
-	script := func(parts ...string) *rueidis.Lua {
-		var b strings.Builder
-		b.WriteString(head)
-		for _, name := range parts {
-			b.WriteString(part(name))
-		}
-		return rueidis.NewLuaScript(b.String())
+	script := func(parts ...string) *rueidis.Lua { return rueidis.NewLuaScript(head + strings.Join(parts, "")) }
+	// What needs no more than the keys that it is given comes before their names: on a cluster each costs a string.
+	names := keyNames(k, "known", "aging", "forgot", "due", "out", "told:")
+	pop := []string{names, part("pop_fast")}
+	if k.cluster {
+		pop = []string{part("pop_out"), names}
 	}
 	all := scripts{
-		put:         script("core", "tell", "age", "put"),
-		putOne:      script("put_one"),
-		putSame:     script("put_same"),
-		fetch:       script("fetch_fast", "fetch_args", "core", "entry", "fetch"),
-		fetchOne:    script("fetch_one"),
-		popOne:      script("pop_one"),
-		pop:         script("pop_fast", "pop_args", "core", "entry", "tell", "resolve", "pop"),
-		check:       script("core", "entry", "resolve", "check"),
-		lose:        script("core", "entry", "tell", "lose"),
-		age:         script("core", "age", "age_idle"),
+		put:         script(names, part("core", "tell", "age", "put")),
+		putOne:      script(keyNames(k, "known", "aging"), part("put_one")),
+		putSame:     script(keyNames(k, "known", "aging"), part("put_same")),
+		fetch:       script(part("fetch_fast"), names, part("fetch_args", "core", "entry", "fetch")),
+		fetchOne:    script(part("fetch_one")),
+		popOne:      script(names, part("pop_one")),
+		pop:         script(append(pop, part("pop_args", "core", "entry", "tell", "resolve", "pop"))...),
+		check:       script(names, part("core", "entry", "resolve", "check")),
+		lose:        script(names, part("core", "entry", "tell", "lose")),
+		age:         script(names, part("core", "age", "age_idle")),
 		look:        rueidis.NewLuaScript(part("look")),
-		claim:       script("core", "tell", "age", "claim"),
-		settle:      script("core", "tell", "settle"),
-		receive:     script("core", "tell", "receive"),
-		simplePut:   script("core", "simple", "simple_put"),
-		simpleFetch: script("core", "simple", "simple_fetch"),
+		claim:       script(names, part("core", "tell", "age", "claim")),
+		claimNew:    script(part("claim_new")),
+		settle:      script(names, part("core", "tell", "settle")),
+		settleNew:   script(part("settle_new")),
+		receive:     script(names, part("core", "tell", "receive")),
+		receiveNew:  script(part("receive_new")),
+		simplePut:   script(names, part("core", "simple", "simple_put")),
+		simpleFetch: script(names, part("core", "simple", "simple_fetch")),
 	}
 	if shared {
-		plain := head
-		head = plain + "local CHECK = false\n"
-		all.put = script("core", "entry", "tell", "age", "shared", "shared_put")
-		all.fetch = script("fetch_args", "core", "entry", "shared", "shared_fetch")
-		all.pop = script("core", "entry", "tell", "shared", "shared_pop")
-		all.lose = script("core", "entry", "tell", "shared", "shared_lose")
-		head = plain + "local CHECK = true\n"
-		all.check = script("core", "entry", "tell", "shared", "shared_pop")
+		check := names + "local CHECK = %v\n"
+		all.put = script(names, part("core", "entry", "tell", "age", "shared", "shared_put"))
+		all.fetch = script(names, part("fetch_args", "core", "entry", "shared", "shared_fetch"))
+		all.pop = script(fmt.Sprintf(check, false), part("core", "entry", "tell", "shared", "shared_pop"))
+		all.lose = script(names, part("core", "entry", "tell", "shared", "shared_lose"))
+		all.check = script(fmt.Sprintf(check, true), part("core", "entry", "tell", "shared", "shared_pop"))
 	}
 	return all
 }
 
-// part returns the text of a file.
-func part(name string) string {
-	text, err := lua.ReadFile("lua/" + name + ".lua")
-	if err != nil { // they are embedded
-		panic(err)
+// part returns the texts of files.
+func part(names ...string) string {
+	var b strings.Builder
+	for _, name := range names {
+		text, err := lua.ReadFile("lua/" + name + ".lua")
+		if err != nil { // they are embedded
+			panic(err)
+		}
+		b.Write(text)
 	}
-	return string(text)
+	return b.String()
 }
 
 // minBucketCap is how many ids a bucket of a cluster remembers in any case. Else it may have a 64th of the cap: not all
@@ -101,19 +105,28 @@ func constants(k keyspace, l inbox.Limits, shared bool, many int) string {
 	set("TOLDS", quote(strconv.FormatInt(max(l.Age, l.Window)+day, 10)))
 	if k.cluster {
 		set("CAP", max(l.Cap/64, minBucketCap))
-		b.WriteString("local LEAD = string.sub(KEYS[1], 1, (string.find(KEYS[1], '}', PREFIX + 1, true)))\n")
-		for _, name := range []string{"known", "aging", "forgot", "due", "out"} {
-			fmt.Fprintf(&b, "local %s = LEAD .. ':%s'\n", strings.ToUpper(name), name)
+	} else {
+		set("CAP", l.Cap)
+	}
+	return b.String()
+}
+
+// keyNames names, for the scripts, what the keys of a server, or of a bucket, begin with (LEAD), and those of its keys that are
+// wanted.
+func keyNames(k keyspace, wanted ...string) string {
+	var b strings.Builder
+	lead := quote(k.prefix)
+	if k.cluster {
+		lead = "string.sub(KEYS[1], 1, (string.find(KEYS[1], '}', PREFIX + 1, true)))"
+	}
+	fmt.Fprintf(&b, "local LEAD = %s\n", lead)
+	for _, name := range wanted {
+		spelled := quote(k.prefix + ":" + name)
+		if k.cluster {
+			spelled = "LEAD .. ':" + name + "'"
 		}
-		b.WriteString("local TOLD = LEAD .. ':told:'\n")
-		return b.String()
+		fmt.Fprintf(&b, "local %s = %s\n", strings.ToUpper(strings.TrimSuffix(name, ":")), spelled)
 	}
-	set("CAP", l.Cap)
-	set("LEAD", quote(k.prefix))
-	for _, name := range []string{"known", "aging", "forgot", "due", "out"} {
-		set(strings.ToUpper(name), quote(k.prefix+":"+name))
-	}
-	set("TOLD", quote(k.prefix+":told:"))
 	return b.String()
 }
 
