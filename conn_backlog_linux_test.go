@@ -3,21 +3,9 @@ package bachata
 import (
 	"io"
 	"net"
-	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 )
-
-// untaken returns how many bytes the kernel keeps that the other end's kernel has not taken.
-func untaken(t *testing.T, fd uintptr) int {
-	t.Helper()
-	var n int32
-	if _, _, e := syscall.Syscall(syscall.SYS_IOCTL, fd, syscall.TIOCOUTQ, uintptr(unsafe.Pointer(&n))); e != 0 {
-		t.Fatalf("ask the kernel for what is not taken: %v", e)
-	}
-	return int(n)
-}
 
 // readSome reads of client until its kernel takes more of what the server's keeps, though too little for the server to be told.
 func readSome(t *testing.T, client net.Conn, untaken func() int) {
@@ -52,7 +40,7 @@ func TestSlowReaderOfMuchIsNotCut(t *testing.T) {
 		readSome(t, client, func() int {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			return untaken(t, uintptr(c.fd))
+			return int(c.ask(untaken))
 		})
 		c.mu.Lock()
 		before := c.unsent()
@@ -75,12 +63,7 @@ func TestSlowReaderOfMuchIsNotCut(t *testing.T) {
 		if err := s.raw.Write(full.tryWrite); err != nil || len(full.b) == 0 {
 			t.Fatalf("of what fills the kernel %d bytes are left, and %v", len(full.b), err)
 		}
-		readSome(t, client, func() (n int) {
-			if err := s.raw.Control(func(fd uintptr) { n = untaken(t, fd) }); err != nil {
-				t.Fatal(err)
-			}
-			return n
-		})
+		readSome(t, client, func() int { return int(s.ask(untaken)) })
 		if err := s.write(make([]byte, flushSize), 0); err != nil {
 			t.Errorf("a write that the kernel would take ends with %v", err)
 		}

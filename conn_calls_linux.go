@@ -1,6 +1,7 @@
 package bachata
 
 import (
+	"encoding/binary"
 	"io"
 	"net/netip"
 	"syscall"
@@ -92,6 +93,31 @@ func newEvent() (int32, error) {
 func signal(event int32) {
 	one := [8]byte{1, 1, 1, 1, 1, 1, 1} // any number, in whichever order of bytes
 	_, _ = writeNow(event, one[:])
+}
+
+// untaken returns how many bytes the kernel keeps that the client's kernel has not taken; none if it does not say.
+func untaken(fd uintptr) uint64 {
+	var n int32
+	_, _, e := syscall.RawSyscall(syscall.SYS_IOCTL, fd, syscall.TIOCOUTQ, uintptr(unsafe.Pointer(&n)))
+	if e != 0 {
+		return 0
+	}
+	return uint64(n)
+}
+
+// bytesAcked is where tcpi_bytes_acked stands in struct tcp_info of linux/tcp.h, since Linux 4.1.
+const bytesAcked = 120
+
+// taken returns how many bytes the client's kernel has taken since the connection began; none if the kernel does not say.
+func taken(fd uintptr) uint64 {
+	var info [bytesAcked + 8]byte
+	size := uint32(len(info))
+	_, _, e := syscall.RawSyscall6(sysGetsockopt, fd, syscall.IPPROTO_TCP, syscall.TCP_INFO,
+		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	if e != 0 || size < uint32(len(info)) {
+		return 0
+	}
+	return binary.NativeEndian.Uint64(info[bytesAcked:])
 }
 
 func noLinger(fd int32) {

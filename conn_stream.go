@@ -223,6 +223,24 @@ func (s *stream) reset() {
 	}
 }
 
+// ask is conn.ask.
+func (s *stream) ask(what func(fd uintptr) uint64) (n uint64) {
+	raw := s.raw
+	if raw == nil {
+		below := s.net
+		if secure, ok := below.(interface{ NetConn() net.Conn }); ok {
+			below = secure.NetConn()
+		}
+		if has, ok := below.(syscall.Conn); ok { // whatever else it does with what is read and written
+			raw, _ = has.SyscallConn()
+		}
+	}
+	if raw != nil {
+		_ = raw.Control(func(fd uintptr) { n = what(fd) })
+	}
+	return n
+}
+
 // closeWrite ends our side of the stream, and reports whether it can be ended by itself.
 func (s *stream) closeWrite(c *conn) bool {
 	half, ok := s.net.(interface{ CloseWrite() error })

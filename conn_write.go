@@ -82,10 +82,12 @@ func (c *conn) Close(code CloseCode, reason string) {
 func (c *conn) ping() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.unsent() > 0:
+	if c.unsent() > 0 {
 		c.seen.Store(c.h.heart.now.Load())
-	case !c.closeSent && !c.pinged.Load():
+		return
+	}
+	c.noteUntaken()
+	if !c.closeSent && !c.pinged.Load() {
 		b := getBuffer() // pings are all that an idle server does
 		defer putBuffer(b)
 		*b = appendControl(*b, ws.OpPing, nil)

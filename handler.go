@@ -82,7 +82,8 @@ type Handler struct {
 	// PingInterval is how long a connection may be silent before it is pinged, the moment varying by a fifth so that
 	// connections that began together are not pinged together. Default 25 s; negative: never.
 	PingInterval time.Duration
-	// PongTimeout is how long after a ping the silence may last before the connection is cut. Default 10 s.
+	// PongTimeout is how long after a ping the silence may last before the connection is cut. Default 10 s. On Linux it begins
+	// anew while the client takes, of what the kernel has kept for it since before the ping, 64 KiB in a WriteTimeout.
 	PongTimeout time.Duration
 	// Portable has every connection wait in Go's own poller, with a goroutine of its own, as it is on other systems than
 	// Linux. There it saves trouble with what wants to see the connections of net/http, and costs memory and time.

@@ -19,7 +19,8 @@ type heartbeat struct {
 	now      atomic.Uint32
 
 	mu     sync.Mutex
-	slots  [64]*conn // lists
+	slots  [64]*conn         // lists
+	taking map[*conn]*taking // those whose pong stands behind much output; nil without any
 	count  int
 	closed bool
 	stop   chan struct{} // of the goroutine, nil if it does not run
@@ -60,6 +61,7 @@ func (b *heartbeat) add(c *conn) bool {
 func (b *heartbeat) remove(c *conn) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.answered(c)
 	if c.next != nil {
 		c.next.prev = c.prev
 	}
@@ -100,27 +102,33 @@ func (b *heartbeat) link(c *conn, delay uint32) {
 func (b *heartbeat) run(stop chan struct{}) {
 	ticker := time.NewTicker(b.tick)
 	defer ticker.Stop()
-	var silent, lost []*conn
+	var silent, late []*conn
 	for {
 		select {
 		case <-stop:
 			return
 		case <-ticker.C:
 		}
-		silent, lost = b.turn(silent[:0], lost[:0])
-		for _, c := range silent {
-			c.ping()
-		}
-		for _, c := range lost {
-			c.cut(errSilent)
-		}
-		clear(silent)
-		clear(lost)
+		silent, late = b.beat(silent, late)
 	}
 }
 
-// turn goes one tick on and sorts out the connections of that slot: those to ping, and those to cut.
-func (b *heartbeat) turn(silent, lost []*conn) (s, l []*conn) {
+// beat does what is to be done at one tick. It uses the room of silent and late, and returns it.
+func (b *heartbeat) beat(silent, late []*conn) (s, l []*conn) {
+	silent, late = b.turn(silent[:0], late[:0])
+	for _, c := range silent {
+		c.ping()
+	}
+	for _, c := range late {
+		c.late()
+	}
+	clear(silent)
+	clear(late)
+	return silent, late
+}
+
+// turn goes one tick on and sorts out the connections of that slot: those to ping, and those whose pong is late.
+func (b *heartbeat) turn(silent, late []*conn) (s, l []*conn) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now.Add(1)
@@ -136,13 +144,14 @@ func (b *heartbeat) turn(silent, lost []*conn) (s, l []*conn) {
 		age := now - seen
 		if c.asked && int32(seen-c.askedAt) >= 0 {
 			c.asked = false
+			b.answered(c)
 		}
-		switch waited := now - c.askedAt; {
-		case c.asked && waited >= b.patience:
-			lost = append(lost, c)
-			b.link(c, b.silence)
+		switch left := int32(b.due(c) - now); {
+		case c.asked && left <= 0:
+			late = append(late, c)
+			b.link(c, b.patience)
 		case c.asked:
-			b.link(c, b.patience-waited)
+			b.link(c, uint32(left))
 		case age >= b.silence-b.silence/5:
 			c.asked, c.askedAt = true, now
 			silent = append(silent, c)
@@ -152,7 +161,7 @@ func (b *heartbeat) turn(silent, lost []*conn) (s, l []*conn) {
 		}
 		c = next
 	}
-	return silent, lost
+	return silent, late
 }
 
 // Shutdown ends what Center.Shutdown has left: it takes no more connections, closes those that are open with 1001, and
