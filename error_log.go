@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// errorLog logs errors that may come with every message, at most one a second of each kind: who is refused sends again, and
-// the log may be on the very disk that is full.
+// errorLog logs errors that may come with every message or connection, at most one a second of each kind: who is refused
+// sends again, who is closed connects again, and the log may be on the very disk that is full.
 type errorLog struct {
 	failing atomic.Bool // a call of the queue has failed, and recovered was not said since
 	mu      sync.Mutex

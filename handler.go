@@ -99,6 +99,7 @@ type Handler struct {
 	poller     poller
 	buffers    connBuffers
 	deflater   deflater
+	errors     errorLog
 	helpers    sync.WaitGroup // flushers, and closes that may block
 }
 
@@ -256,8 +257,9 @@ func (h *Handler) guard(name string, s *Session, hook func(*Session)) {
 	hook(s)
 }
 
+// logError tells of an error that may come with every connection, as each does while the queue is away.
 func (h *Handler) logError(what string, err error) {
 	if h.Logger != nil {
-		h.Logger.Error(what, "error", err)
+		h.errors.write(h.Logger, what, what, "error", err)
 	}
 }

@@ -262,6 +262,33 @@ func (b *syncBuffer) String() string {
 	return b.b.String()
 }
 
+// unwatchedQueue is away: no channel can be watched.
+type unwatchedQueue struct{ voidQueue }
+
+func (unwatchedQueue) Watch(string, func(bachata.Wake)) (func(), error) {
+	return nil, errors.New("the queue is away")
+}
+
+// While the queue is away every client that connects is closed, and comes again. The log says so once a second.
+func TestAttachErrorsAreLoggedSparsely(t *testing.T) {
+	t.Parallel()
+	const n = 100
+	var log syncBuffer
+	url := serve(t, nil, func(h *bachata.Handler) {
+		h.Center = bachata.NewCenter(unwatchedQueue{}, nil)
+		t.Cleanup(func() { _ = h.Center.Close() })
+		h.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	began := time.Now()
+	for range n {
+		dial(t, url, nil).expectClose(bachata.CloseInternal)
+	}
+	got, most := strings.Count(log.String(), `msg="attach session"`), 1+int(time.Since(began)/time.Second)
+	if got == 0 || got > most {
+		t.Errorf("of %d errors %d were logged, want 1 to %d:\n%s", n, got, most, log.String())
+	}
+}
+
 func TestNotSetUp(t *testing.T) {
 	t.Parallel()
 	center := bachata.NewCenter(voidQueue{}, nil)
