@@ -218,9 +218,9 @@ func variables(environ []string) map[string]string {
 	vars := make(map[string]string)
 	for _, e := range environ {
 		name, value, _ := strings.Cut(e, "=")
-		// Kubernetes sets NAME_SERVICE_... and NAME_PORT... for a service that is called bachata.
+		// Kubernetes sets NAME_SERVICE_..., NAME_PORT and NAME_PORT_... for a service that is called bachata.
 		if strings.HasPrefix(name, envPrefix) && value != "" && !strings.HasPrefix(name, envPrefix+"SERVICE_") &&
-			!strings.HasPrefix(name, envPrefix+"PORT") {
+			name != envPrefix+"PORT" && !strings.HasPrefix(name, envPrefix+"PORT_") {
 			vars[name] = value
 		}
 	}

@@ -101,6 +101,8 @@ func TestParseOptionsFromFlagsAndVariables(t *testing.T) {
 			func(o *options) { o.listen, o.allowAnyone = ":80", true }},
 		{"variables that name nothing are found", nil, []string{"BACHATA_LISTN=x", "BACHATA_PORT=tcp://10.0.0.1", "BACHATA_SERVICE_HOST=10.0.0.1", "HOME=/"},
 			func(o *options) { o.ignored = []string{"BACHATA_LISTN"} }},
+		{"an option is none of what Kubernetes sets", nil, []string{"BACHATA_PORTABLE=true", "BACHATA_PORT_8000_TCP=tcp://10.0.0.1:8000"},
+			func(o *options) { o.portable = true }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -270,4 +272,15 @@ func FuzzOptions(f *testing.F) {
 			t.Errorf("open channels on %q", o.listen)
 		}
 	})
+}
+
+func TestEveryOptionIsReadFromItsVariable(t *testing.T) {
+	t.Parallel()
+	for _, section := range serveSections() {
+		for _, p := range section.options {
+			if _, ok := variables([]string{p.env() + "=x"})[p.env()]; !ok {
+				t.Errorf("%s is not read", p.env())
+			}
+		}
+	}
 }
