@@ -3,6 +3,7 @@
 package main_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -219,6 +220,63 @@ func TestSignalDrains(t *testing.T) {
 	s.start()
 	if receipt := dial(t, s, "?channel=anna", nil).waitsFor(300); receipt["data"] != "m1" || receipt["from"] != "bob" {
 		t.Errorf("after the restart anna got %v, want the receipt of m1 from bob", receipt)
+	}
+}
+
+// TestClosedTerminalDrains has the server hang up as a terminal does when it is closed.
+func TestClosedTerminalDrains(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "--queue", "memory:")
+	anna, bob := dial(t, s, "?channel=anna", nil), dial(t, s, "?channel=bob", nil)
+	anna.send(`{"id":"m1","type":"direct","dest":"bob","data":"hi"}`)
+	anna.waitsFor(100)
+	bob.waitsFor(1000)
+	if err := s.command.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	bob.waitsFor(1003)
+	if err := s.command.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	bob.send(`{"type":200,"data":"m1"}`)
+	if _, code := bob.next(); code != 1001 {
+		t.Errorf("closed with %d, want 1001", code)
+	}
+	<-s.ended
+	if code := s.command.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit code %d, want 0: %s", code, s.output())
+	}
+}
+
+// TestNohup has the server started so that it outlives its terminal.
+func TestNohup(t *testing.T) {
+	t.Parallel()
+	path, err := shared.binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(within(t, stepTimeout), "sh", "-c", `trap "" HUP; exec "$0" serve --listen 127.0.0.1:0 --queue memory:`, path)
+	stdout, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "Ctrl-C") {
+		continue
+	}
+	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGTERM} {
+		if err := command.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for lines.Scan() {
+		continue
+	}
+	if err := command.Wait(); err != nil {
+		t.Errorf("after SIGHUP and SIGTERM: %v, want that the first is ignored", err)
 	}
 }
 
