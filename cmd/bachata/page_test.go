@@ -207,13 +207,17 @@ func TestPageOnAPhone(t *testing.T) {
 	anna.says("short")
 	anna.seesState("short", "accepted")
 	const fits = `return document.documentElement.scrollWidth <= 360 && document.querySelector("#log").scrollWidth <= 360`
+	carla := dial(t, s, "?channel=carla", nil)
+	carla.send(`{"id":"1","type":"direct","dest":"anna","data":{"text":"` + strings.Repeat("a long one as the last of its conversation ", 5) + `"}}`)
+	carla.waitsFor(300)
 	anna.waits("everything to fit", fits)
 	anna.waits("one pane", `return getComputedStyle(document.querySelector(".side")).display === "none"`)
 	anna.snap("phone")
 	anna.clicks("#back")
 	anna.waits("the list", `return getComputedStyle(document.querySelector(".side")).display !== "none" &&
 		getComputedStyle(document.querySelector(".pane")).display === "none"`)
-	anna.waits("everything to fit", fits)
+	anna.waits("the list to fit", `return document.querySelector("#talks .count") !== null && document.querySelector(".app").scrollWidth <= 360 &&
+		["#leave", "#find button", "#talks time", "#talks .count"].every((s) => document.querySelector(s).getBoundingClientRect().right <= 360)`)
 	anna.snap("phone-list")
 }
 
