@@ -168,6 +168,25 @@ func TestPageCountsUnread(t *testing.T) {
 	bob.waits("the filter", `return [...document.querySelectorAll("#talks li:not([hidden])")].length === 1`)
 }
 
+func TestPageShowsNothingEphemeral(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "--queue", "memory:")
+	anna := newPerson(t, "anna")
+	anna.signIn(s.url)
+	anna.talksTo("bob")
+	bob := dial(t, s, "?channel=bob", nil)
+	bob.waitsFor(1000)
+	bob.send(`{"type":"typing","dest":"anna","ephemeral":true}`)
+	bob.send(`{"id":"1","type":"typing","dest":"anna","ephemeral":true}`)
+	bob.send(`{"id":"1","type":"direct","dest":"anna","data":"👩‍🚀🇨🇭"}`)
+	bob.waitsFor(300)
+	anna.sees("👩‍🚀🇨🇭")
+	if got := anna.texts(); len(got) != 1 {
+		t.Errorf("the conversation shows %q, want the one message that is stored", got)
+	}
+	anna.waits("two emoji to be large", `return document.querySelectorAll(".bubble.big").length === 1`)
+}
+
 func TestPageKeepsTabsTogether(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--queue", "memory:")

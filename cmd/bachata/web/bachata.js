@@ -168,6 +168,7 @@ export class Client {
       return;
     }
     if (typeof frame?.type === "string") {
+      if (frame.ephemeral === true) return; // "is typing" and the like, which this page does not show; its id means nothing
       this.#incoming.push(frame);
       if (this.#incoming.length >= BATCH_MOST) this.#deliver();
       else if (!this.#timers.batch) this.#timer("batch", BATCH_WITHIN, () => this.#deliver());

@@ -4,6 +4,8 @@ import { messageKey, unread } from "./shelf.js";
 import { clock, dayName, shortTime } from "./when.js";
 
 const $ = (id) => document.getElementById(id);
+const EMOJI = "\\p{Extended_Pictographic}[\\u{fe0f}\\u{1f3fb}-\\u{1f3ff}]*";
+const BIG = new RegExp(`^(${EMOJI}(\\u{200d}${EMOJI})*|\\p{Regional_Indicator}{2}){1,3}$`, "u"); // up to three emoji, and nothing else
 const GROUP_WITHIN = 5 * 60_000; // ms between messages that stand together
 
 export class View {
@@ -222,7 +224,7 @@ export class View {
     const meta = make("span", { class: "meta" },
       make("time", { datetime: new Date(message.at).toISOString(), title: new Date(message.at).toLocaleString() }, clock(message.at)));
     if (message.mine) meta.append(mark(message.state));
-    const big = /^(\p{Extended_Pictographic}[\u{fe0f}\u{1f3fb}-\u{1f3ff}]*){1,3}$/u.test(message.text);
+    const big = BIG.test(message.text);
     item.append(make("div", { class: big && !refused ? "bubble big" : "bubble" },
       make("span", { class: "sr" }, message.mine ? "You: " : `${message.from || "Server"}: `),
       make("span", { class: "text", dir: "auto" }, message.text), meta));
