@@ -2,13 +2,16 @@ package bachata
 
 import (
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// errorLog logs errors that may come with every message or connection, at most one a second of each kind: who is refused
-// sends again, who is closed connects again, and the log may be on the very disk that is full.
+// errorLog logs errors that may come with every message or connection: who is refused sends again, who is closed connects again,
+// and the log may be on the very disk that is full. Of each kind one is logged at once, and then, while they go on, ever more
+// rarely: after 1 s, 2 s, 4 s, and at last once a minute. What was not said yet is said at once, though no sooner than a second
+// after the last.
 type errorLog struct {
 	failing atomic.Bool // a call of the queue has failed, and recovered was not said since
 	mu      sync.Mutex
@@ -17,45 +20,61 @@ type errorLog struct {
 
 // logged is what is known of one kind.
 type logged struct {
-	said       time.Time // when one was logged last
-	came       time.Time // when one came last
-	suppressed int       // that came since, and were not logged
-	queue      bool      // it is a call of the queue, which may recover
+	began      time.Time     // when the first came
+	said       time.Time     // when one was logged last
+	came       time.Time     // when one came last
+	wait       time.Duration // how long after that the same is said again
+	causes     []string      // that were said, at most errorLogCauses
+	suppressed int           // that came since, and were not logged
+	queue      bool          // it is a call of the queue, which may recover
 }
 
-const errorLogEvery = time.Second
+const (
+	errorLogEvery  = time.Second
+	errorLogMost   = time.Minute
+	errorLogCauses = 8
+	// errorLogCalm is how long no call may have failed before it is said to work again: sessions try again that often, and of
+	// a cluster a part may be away.
+	errorLogCalm = maxRetry + time.Second
+)
 
-// write logs an error of a kind, unless one was logged just before.
-func (l *errorLog) write(to *slog.Logger, kind, text string, args ...any) {
-	if more, ok := l.next(kind, false, time.Now()); ok {
+// write logs an error of a kind, unless one was logged just before. Every one of an empty cause is as if it had not come before.
+func (l *errorLog) write(to *slog.Logger, kind, cause, text string, args ...any) {
+	if more, ok := l.next(kind, cause, false, time.Now()); ok {
 		to.Error(text, append(args, "suppressed", more)...)
 	}
 }
 
 // failed logs that a call of the queue has failed, unless that was logged just before.
 func (l *errorLog) failed(to *slog.Logger, call string, err error) {
-	if more, ok := l.next(call, true, time.Now()); ok {
+	if more, ok := l.next(call, err.Error(), true, time.Now()); ok {
 		to.Error("queue is unavailable", "call", call, "error", err, "suppressed", more)
 	}
 }
 
 // next reports whether an error of a kind is to be logged, and how many before it were not.
-func (l *errorLog) next(kind string, queue bool, now time.Time) (more int, ok bool) {
+func (l *errorLog) next(kind, cause string, queue bool, now time.Time) (more int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	k := l.kinds[kind]
-	if k == nil {
+	if k == nil || now.Sub(k.came) >= errorLogMost { // nothing came for so long: this is another trouble
 		if l.kinds == nil {
 			l.kinds = make(map[string]*logged)
 		}
-		k = &logged{queue: queue}
+		if k != nil {
+			more = k.suppressed
+		}
+		k = &logged{began: now, wait: errorLogEvery, queue: queue}
 		l.kinds[kind] = k
-	} else if now.Sub(k.said) < errorLogEvery {
+	} else if !k.due(cause, now) {
 		k.came = now
 		k.suppressed++
 		return 0, false
 	}
-	more, k.suppressed = k.suppressed, 0
+	if cause != "" && len(k.causes) < errorLogCauses && !slices.Contains(k.causes, cause) {
+		k.causes = append(k.causes, cause)
+	}
+	more, k.suppressed = more+k.suppressed, 0
 	k.said, k.came = now, now
 	if queue {
 		l.failing.Store(true)
@@ -63,24 +82,40 @@ func (l *errorLog) next(kind string, queue bool, now time.Time) (more int, ok bo
 	return more, true
 }
 
+// due reports whether another error of the kind is to be logged.
+func (k *logged) due(cause string, now time.Time) bool {
+	since := now.Sub(k.said)
+	if since < errorLogEvery {
+		return false
+	}
+	if cause == "" || len(k.causes) < errorLogCauses && !slices.Contains(k.causes, cause) {
+		return true
+	}
+	if since < k.wait {
+		return false
+	}
+	k.wait = min(2*k.wait, errorLogMost)
+	return true
+}
+
 // answered is told that a call of the queue has succeeded, and logs that if it had failed before, though not within the
-// last second: calls for another channel may fail still.
+// last seconds: calls for another channel may fail still.
 func (l *errorLog) answered(to *slog.Logger, call string) {
 	if !l.failing.Load() {
 		return
 	}
-	if more, ok := l.recovered(call, time.Now()); ok {
-		to.Info("queue is available again", "call", call, "suppressed", more)
+	if k := l.recovered(call, time.Now()); k != nil {
+		to.Info("queue is available again", "call", call, "failed_for", k.came.Sub(k.began).Round(time.Second), "suppressed", k.suppressed)
 	}
 }
 
-// recovered reports whether that is to be logged, and how many errors of the call were not.
-func (l *errorLog) recovered(call string, now time.Time) (more int, ok bool) {
+// recovered returns what is known of a call that is to be said to work again, else nil.
+func (l *errorLog) recovered(call string, now time.Time) *logged {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	k := l.kinds[call]
-	if k == nil || now.Sub(k.came) < errorLogEvery {
-		return 0, false
+	if k == nil || now.Sub(k.came) < errorLogCalm {
+		return nil
 	}
 	delete(l.kinds, call)
 	failing := false
@@ -88,5 +123,5 @@ func (l *errorLog) recovered(call string, now time.Time) (more int, ok bool) {
 		failing = failing || other.queue
 	}
 	l.failing.Store(failing)
-	return k.suppressed, true
+	return k
 }

@@ -2,6 +2,8 @@ package bachata_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -26,12 +28,13 @@ func TestQueueErrorsAreLoggedSparsely(t *testing.T) {
 		anna := connect(t, c, "anna")
 		q.putFails.Store(true)
 		const refused = `{"type":400,"data":"1","code":"unavailable","reason":"not known to be stored; send the same id again"}`
-		for range 50 { // 5 s
+		for range 1200 { // 2 min
 			anna.send(hi)
 			anna.expect(refused)
 			time.Sleep(100 * time.Millisecond)
 		}
 		q.putFails.Store(false)
+		time.Sleep(5 * time.Second)
 		anna.send(hi) // another channel's put may still fail: it is too early to say that all is well
 		anna.take()
 		if strings.Contains(log.String(), "again") {
@@ -43,10 +46,11 @@ func TestQueueErrorsAreLoggedSparsely(t *testing.T) {
 			anna.expect(`{"type":100,"data":"1","dup":true}`)
 		}
 	})
-	if strings.Count(log.String(), "level=ERROR") != 5 || strings.Count(log.String(), "call=put") != 6 || strings.Count(log.String(), "suppressed=9") != 5 {
-		t.Errorf("50 errors in 5 s were logged so, want one a second:\n%s", log.String())
+	// After 0, 1, 3, 7, 15, 31 and 63 s.
+	if strings.Count(log.String(), "level=ERROR") != 7 || strings.Count(log.String(), "call=put") != 8 || strings.Count(log.String(), "suppressed=79") != 1 {
+		t.Errorf("1,200 errors in 2 min were logged so, want seven, ever more rarely:\n%s", log.String())
 	}
-	if strings.Count(log.String(), `level=INFO msg="queue is available again"`) != 1 {
+	if strings.Count(log.String(), `level=INFO msg="queue is available again" call=put failed_for=2m0s`) != 1 {
 		t.Errorf("that the queue works again was logged so, want once:\n%s", log.String())
 	}
 }
@@ -67,7 +71,7 @@ func TestRouteErrorsAreLoggedSparsely(t *testing.T) {
 		anna.take()
 	})
 	if strings.Count(log.String(), "level=ERROR") != 4 || strings.Count(log.String(), "suppressed=9") != 2 {
-		t.Errorf("20 errors and 20 panics in 2 s were logged so, want one of each a second:\n%s", log.String())
+		t.Errorf("20 errors and 20 panics in 2 s were logged so, want one of each at once and after a second:\n%s", log.String())
 	}
 }
 
@@ -102,7 +106,7 @@ func TestEveryCallIsSaidToWorkAgain(t *testing.T) {
 		anna.send(hi)
 		q.popFails.Store(true)
 		bob.send(got1)
-		time.Sleep(2 * time.Second)
+		time.Sleep(7 * time.Second)
 		q.popFails.Store(false)
 		anna.send(`{"id":"2","type":"direct","dest":"eve"}`)
 	})
@@ -114,13 +118,43 @@ func TestEveryCallIsSaidToWorkAgain(t *testing.T) {
 	bubbleOn(t, &memory.Options{Simple: true}, o, func(t *testing.T, c *bachata.Center, q *faultyQueue) {
 		anna := connect(t, c, "anna")
 		connect(t, c, "bob")
-		for _, fails := range []bool{true, false} {
+		for _, fails := range []bool{true, false, false} {
 			q.fetchFails.Store(fails)
 			anna.send(hi)
-			time.Sleep(2 * time.Second)
+			time.Sleep(7 * time.Second)
 		}
 	})
 	if strings.Count(log.String(), again+"fetch") != 1 {
 		t.Errorf("that a simple queue can be fetched from again was logged so, want once:\n%s", log.String())
+	}
+}
+
+// TestNewCausesAreLoggedAtOnce has a route fail in ways that nobody has read of yet, and in ever new ones.
+func TestNewCausesAreLoggedAtOnce(t *testing.T) {
+	t.Parallel()
+	o, log := logged()
+	bubble(t, o, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		route := bachata.RouteFunc(func(_ context.Context, m *bachata.Message, _ *bachata.Session) (bachata.Decision, error) {
+			return bachata.Decision{}, errors.New(m.Data())
+		})
+		if err := c.AddRoute(&route); err != nil {
+			t.Fatal(err)
+		}
+		anna := connect(t, c, "anna")
+		for i := range 200 { // 100 s
+			anna.send(fmt.Sprintf(`{"id":%d,"type":"fail","data":%q}`, i, [...]string{"away", "away", "away", "full"}[i%4]))
+			if i >= 100 {
+				anna.send(fmt.Sprintf(`{"id":%d,"type":"fail","data":"%d"}`, i, i))
+			}
+			time.Sleep(500 * time.Millisecond)
+		}
+		anna.take()
+	})
+	text := log.String()
+	if first := strings.Index(text, "full"); first < 0 || strings.Count(text[:first], "away") > 3 {
+		t.Errorf("the second cause was not logged at once:\n%s", text)
+	}
+	if n := strings.Count(text, "level=ERROR"); n > 15 {
+		t.Errorf("300 errors of 102 causes in 100 s were logged %d times:\n%s", n, text)
 	}
 }

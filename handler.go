@@ -260,6 +260,6 @@ func (h *Handler) guard(name string, s *Session, hook func(*Session)) {
 // logError tells of an error that may come with every connection, as each does while the queue is away.
 func (h *Handler) logError(what string, err error) {
 	if h.Logger != nil {
-		h.errors.write(h.Logger, what, what, "error", err)
+		h.errors.write(h.Logger, what, err.Error(), what, "error", err)
 	}
 }

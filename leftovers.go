@@ -100,6 +100,6 @@ func (c *Center) putBack(ctx context.Context, lists map[string][]Envelope) {
 		}
 	}
 	if lost > 0 {
-		c.errors.write(c.log, "put back", "messages that were handed out are lost", "messages", lost, "error", err)
+		c.errors.write(c.log, "put back", "", "messages that were handed out are lost", "messages", lost, "error", err)
 	}
 }

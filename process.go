@@ -201,7 +201,7 @@ func enterHook(inHook *atomic.Bool) {
 // caught is deferred where the application's code runs: it makes a panic an error.
 func (c *Center) caught(inHook *atomic.Bool, err *error) {
 	if p := recover(); p != nil {
-		c.errors.write(c.log, "panic", "panic in a route, a hook or a job", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		c.errors.write(c.log, "panic", fmt.Sprint(p), "panic in a route, a hook or a job", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		*err = errPanic
 	}
 	if inHook != nil {

@@ -137,7 +137,7 @@ func (c *Center) refusal(err error, id ID) *Refusal {
 	if !errors.As(err, &r) {
 		c.counters.Add(CountRouteErrors, 1)
 		if !errors.Is(err, errPanic) { // which is logged already
-			c.errors.write(c.log, "route", "a route or a hook failed", "error", err)
+			c.errors.write(c.log, "route", err.Error(), "a route or a hook failed", "error", err)
 		}
 		r = &Refusal{Code: RefusedRoute, Reason: "the message could not be routed"}
 	}
