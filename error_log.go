@@ -45,6 +45,13 @@ func (l *errorLog) write(to *slog.Logger, kind, cause, text string, args ...any)
 	}
 }
 
+// note logs what is no error of ours, and is nobody else's to log, unless the like was logged just before.
+func (l *errorLog) note(to *slog.Logger, kind, cause, text string, args ...any) {
+	if more, ok := l.next(kind, cause, false, time.Now()); ok {
+		to.Info(text, append(args, "suppressed", more)...)
+	}
+}
+
 // failed logs that a call of the queue has failed, unless that was logged just before.
 func (l *errorLog) failed(to *slog.Logger, call string, err error) {
 	if more, ok := l.next(call, err.Error(), true, time.Now()); ok {

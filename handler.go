@@ -88,8 +88,8 @@ type Handler struct {
 	// Portable has every connection wait in Go's own poller, with a goroutine of its own, as it is on other systems than
 	// Linux. There it saves trouble with what wants to see the connections of net/http, and costs memory and time.
 	Portable bool
-	// Logger is told what the operator must know (Error) and why connections ended (Debug). Default: silent. Tokens and
-	// content are never logged.
+	// Logger is told what the operator must know (Error), of pages that are refused because of their origin (Info, ever more
+	// rarely while they go on), and why connections ended (Debug). Default: silent. Tokens and content are never logged.
 	Logger *slog.Logger
 
 	once       sync.Once
@@ -154,6 +154,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if !h.originAllowed(r) {
 		http.Error(w, "this origin may not connect", http.StatusForbidden)
+		h.logOrigin(r)
 		return
 	}
 	id, authErr := h.authenticate(r)
@@ -256,6 +257,22 @@ func (h *Handler) guard(name string, s *Session, hook func(*Session)) {
 	}()
 	hook(s)
 }
+
+// logOrigin says which page was refused, and what it is compared with: a proxy that changes the Host looks like a foreign page,
+// and a browser tells its user nothing.
+func (h *Handler) logOrigin(r *http.Request) {
+	if h.Logger == nil {
+		return
+	}
+	origin, text := cut(r.Header.Get("Origin")), "a page of another origin may not connect"
+	if len(r.Header.Values("Origin")) == 0 {
+		text = "a request without an origin may not connect" // it has a cookie, or CheckOrigin does not allow it
+	}
+	h.errors.note(h.Logger, text, "origin "+origin, text, "origin", origin, "host", cut(r.Host))
+}
+
+// cut returns the beginning of what a stranger wrote.
+func cut(text string) string { return text[:min(len(text), MaxName)] }
 
 // logError tells of an error that may come with every connection, as each does while the queue is away.
 func (h *Handler) logError(what string, err error) {

@@ -1,6 +1,7 @@
 package bachata_test
 
 import (
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -85,5 +86,23 @@ func TestOriginOverTLS(t *testing.T) {
 	}
 	if _, err := tryDial(t, url, http.Header{"Origin": {"http://" + host}}); err == nil {
 		t.Error("a page that came without TLS was let in over TLS")
+	}
+}
+
+// TestOriginIsLogged has a page refused again and again. Who runs the server learns of it, and of the Host that it is compared with.
+func TestOriginIsLogged(t *testing.T) {
+	t.Parallel()
+	var log syncBuffer
+	url := serve(t, nil, func(h *bachata.Handler) { h.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	for range 20 {
+		request := strings.Replace(handshake, "Connection:", "Origin: https://chat.example:8443\r\nCookie: secret\r\nConnection:", 1)
+		if response, _ := rawRequest(t, url, request); response.StatusCode != http.StatusForbidden {
+			t.Fatalf("status %d, want 403", response.StatusCode)
+		}
+	}
+	text := log.String()
+	const want = `level=INFO msg="a page of another origin may not connect" origin=https://chat.example:8443 host=chat.example suppressed=0`
+	if n := strings.Count(text, want); n != 1 || strings.Count(text, "\n") > 4 || strings.Contains(text, "secret") {
+		t.Errorf("20 refused pages were logged so, want the first, and few more:\n%s", text)
 	}
 }
