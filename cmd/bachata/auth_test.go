@@ -10,12 +10,14 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/bachata-go/bachata"
@@ -278,5 +280,27 @@ func TestLocalOnly(t *testing.T) {
 		if w.Code != want {
 			t.Errorf("Host %q: status %d, want %d", host, w.Code, want)
 		}
+	}
+}
+
+// TestRefusedClientsAreLoggedSparsely has many come with tokens that are no longer good.
+func TestRefusedClientsAreLoggedSparsely(t *testing.T) {
+	t.Parallel()
+	for level, want := range map[slog.Level]int{slog.LevelInfo: 3, slog.LevelDebug: 30} {
+		synctest.Test(t, func(t *testing.T) {
+			var log strings.Builder
+			refused := &refusedLog{to: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level}))}
+			r := httptest.NewRequest(http.MethodGet, "/messages", http.NoBody)
+			for range 30 { // 3 s
+				refused.write(r, errors.New("the token has expired"))
+				time.Sleep(100 * time.Millisecond)
+			}
+			if got := strings.Count(log.String(), "the token has expired"); got != want {
+				t.Errorf("at level %v 30 were logged as %d, want %d:\n%s", level, got, want, log.String())
+			}
+			if level == slog.LevelInfo && strings.Count(log.String(), "suppressed=9") != 2 {
+				t.Errorf("the log does not say how many more there were:\n%s", log.String())
+			}
+		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"syscall"
 	"time"
 
@@ -141,11 +142,9 @@ func newHandler(o *options, signed *tokens, center *bachata.Center, logger *slog
 		Subprotocols: []string{subprotocol},
 		Origins:      o.origins,
 		// Twice the window, as Handler asks for, and room for the largest message that goes alone.
-		MaxPending: max(minPending, 2*o.windowBytes, 2*o.maxMessage),
-		Logger:     logger,
-		OnAuthError: func(r *http.Request, err error) {
-			logger.Info("connection refused", "remote", r.RemoteAddr, "reason", err)
-		},
+		MaxPending:  max(minPending, 2*o.windowBytes, 2*o.maxMessage),
+		Logger:      logger,
+		OnAuthError: (&refusedLog{to: logger}).write,
 	}
 	if signed != nil {
 		h.Authenticate = signed.authenticate
@@ -155,6 +154,35 @@ func newHandler(o *options, signed *tokens, center *bachata.Center, logger *slog
 		h.Compression = new(bachata.Compression)
 	}
 	return h
+}
+
+// refusedLog logs who was not let in, at most one a second: with a new key all clients come again with their old tokens, and
+// strangers may come at any rate. With debug it logs all.
+type refusedLog struct {
+	to *slog.Logger
+
+	mu         sync.Mutex
+	said       time.Time
+	suppressed int
+}
+
+func (l *refusedLog) write(r *http.Request, err error) {
+	if more, ok := l.next(time.Now()); ok || l.to.Enabled(r.Context(), slog.LevelDebug) {
+		l.to.Info("connection refused", "remote", r.RemoteAddr, "reason", err, "suppressed", more)
+	}
+}
+
+// next reports whether one is to be logged, and how many before it were not.
+func (l *refusedLog) next(now time.Time) (more int, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.Sub(l.said) < time.Second {
+		l.suppressed++
+		return 0, false
+	}
+	more, l.suppressed = l.suppressed, 0
+	l.said = now
+	return more, true
 }
 
 // newMux puts the server's parts under their paths.

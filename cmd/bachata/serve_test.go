@@ -400,6 +400,7 @@ func TestServeWithTokens(t *testing.T) {
 	if strings.Contains(s.output(), testSecret) || strings.Contains(s.output(), `"hi"`) {
 		t.Errorf("the output holds the secret or a message: %s", s.output())
 	}
+	wants(t, s.output(), `msg="connection refused"`, `msg="a page of another origin may not connect" origin=https://other.example host=`+s.address)
 }
 
 func TestDiskCheck(t *testing.T) {
