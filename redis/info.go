@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -25,6 +27,7 @@ type level struct {
 	maximum  bool   // maxmemory is set
 	unread   bool   // the server does not tell (CONFIG is forbidden)
 	replica  bool   // it is one itself
+	away     string // what of a cluster is not there
 }
 
 // Info is bachata.Queue's. The level is what the server said when it was asked last, at most a minute ago.
@@ -67,6 +70,8 @@ func (l *level) sentence(wait int) string {
 		s = "Redis in memory: lost when the server ends"
 	}
 	switch {
+	case l.away != "":
+		s += "; not everything is accepted now: " + l.away
 	case l.replica:
 		s += "; nothing is accepted now: the server is a replica"
 	case wait > l.replicas:
@@ -95,6 +100,9 @@ func (l *level) warnings(wait int) []string {
 	if l.policy != "" && l.policy != noEviction {
 		all = append(all, fmt.Sprintf("maxmemory-policy is %q: the server may throw accepted messages away, set it to noeviction", l.policy))
 	}
+	if l.away != "" {
+		all = append(all, fmt.Sprintf("the cluster is not complete, %s: what needs it is refused, with cluster-require-full-coverage all is", l.away))
+	}
 	if l.replica {
 		all = append(all, "the server is a replica: nothing will be accepted, name its primary")
 	} else if wait > l.replicas && !l.unread {
@@ -105,29 +113,36 @@ func (l *level) warnings(wait int) []string {
 
 // readLevel asks the server, and in a cluster all primaries: the weakest counts.
 func (q *Queue) readLevel(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, q.options.Timeout)
-	defer cancel()
+	var mu sync.Mutex
 	var weakest *level
 	var failed error
-	for address, node := range q.client.Nodes() {
+	var silent []string
+	nodes := q.client.Nodes()
+	err := q.eachNode(ctx, func(ctx context.Context, address string, node rueidis.Client) error {
 		l, primary, err := readNode(ctx, node)
-		if err != nil {
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case err != nil:
 			failed = fmt.Errorf("redis: ask %s for its configuration: %w: %w", address, bachata.ErrUnavailable, err)
-			continue
+			silent = append(silent, address)
+		case primary || len(nodes) == 1:
+			if err := l.supported(); err != nil {
+				return err
+			}
+			weakest = l.least(weakest)
 		}
-		if !primary && len(q.client.Nodes()) > 1 {
-			continue
-		}
-		if err := l.supported(); err != nil {
-			return err
-		}
-		weakest = l.least(weakest)
-	}
-	if weakest == nil {
-		if failed == nil {
-			failed = fmt.Errorf("redis: no primary: %w", bachata.ErrUnavailable)
-		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case weakest == nil && failed == nil:
+		return fmt.Errorf("redis: no primary: %w", bachata.ErrUnavailable)
+	case weakest == nil:
 		return failed
+	case q.keys.cluster:
+		weakest.away = q.away(ctx, silent)
 	}
 	if old := q.level.Swap(weakest); old == nil || *old != *weakest {
 		for _, w := range weakest.warnings(q.options.Wait) {
@@ -135,6 +150,35 @@ func (q *Queue) readLevel(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// away says what of a cluster is not there, given who has not answered; they may be replicas.
+func (q *Queue) away(ctx context.Context, silent []string) string {
+	where, err := q.locate(ctx)
+	if errors.Is(err, errNobody) {
+		return "some slots have no primary"
+	}
+	slices.Sort(silent)
+	for _, address := range silent {
+		if err != nil || slices.Contains(where.buckets, address) {
+			return "the primary at " + address + " does not answer"
+		}
+	}
+	return ""
+}
+
+// eachNode calls ask for all nodes at once, so that one that is silent keeps none of the others waiting, and returns the first
+// error.
+func (q *Queue) eachNode(ctx context.Context, ask func(ctx context.Context, address string, node rueidis.Client) error) error {
+	ctx, cancel := context.WithTimeout(ctx, q.options.Timeout)
+	defer cancel()
+	var failed firstError
+	var asked sync.WaitGroup
+	for address, node := range q.client.Nodes() {
+		asked.Go(func() { failed.note(ask(ctx, address, node)) })
+	}
+	asked.Wait()
+	return failed.err
 }
 
 var errSentinel = errors.New("it is a Sentinel")

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -63,12 +64,14 @@ func (q *Queue) locate(ctx context.Context) (*places, error) {
 	for b, slot := range bucketSlots() {
 		i := slices.IndexFunc(owners, func(o slotRange) bool { return o.first <= int64(slot) && int64(slot) <= o.last })
 		if i < 0 || p.nodes[owners[i].address] == nil {
-			return nil, q.failed(ctx, "locate slots", fmt.Errorf("nobody known has bucket %d", b))
+			return nil, q.failed(ctx, "locate slots", fmt.Errorf("%w %d", errNobody, b))
 		}
 		p.buckets[b] = owners[i].address
 	}
 	return p, nil
 }
+
+var errNobody = errors.New("nobody known has bucket")
 
 // bucketSlots returns the slots of all buckets.
 var bucketSlots = sync.OnceValue(func() []int {

@@ -42,19 +42,20 @@ func commands(o Options, cluster bool) []string {
 // checkRights returns an error if a server does not let this user do what the queue needs. A script that is refused a
 // command has carried out what stands before it, and nothing undoes that: a message would be taken off, and no receipt made.
 func (q *Queue) checkRights(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, q.options.Timeout)
-	defer cancel()
 	list := q.keys.list("channel")
 	args := append([]string{list, list + wakeSuffix}, commands(q.options, q.keys.cluster)...)
-	for address, node := range q.client.Nodes() {
+	return q.eachNode(ctx, func(ctx context.Context, address string, node rueidis.Client) error {
 		refused, err := node.Do(ctx, node.B().Eval().Script(part("rights")).Numkeys(0).Arg(args...).Build()).AsStrSlice()
 		if e, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(e.Error(), "NOPERM") {
 			return fmt.Errorf("redis: ask %s for the rights of this user: %w", address, err)
 		}
 		if len(refused) > 0 { // what can't be asked shows when it is needed
-			return fmt.Errorf("redis: NOPERM at %s: this user may not run %s, with keys and published names that begin with %q",
-				address, strings.Join(refused, ", "), q.options.Prefix)
+			with := "with all keys and published names (~* &*), as there is no prefix"
+			if q.options.Prefix != "" {
+				with = fmt.Sprintf("with keys and published names that begin with %q", q.options.Prefix)
+			}
+			return fmt.Errorf("redis: NOPERM at %s: this user may not run %s, %s", address, strings.Join(refused, ", "), with)
 		}
-	}
-	return nil
+		return nil
+	})
 }

@@ -396,6 +396,38 @@ func TestClusterLevel(t *testing.T) {
 	}
 }
 
+// Who starts a node while a primary of the cluster is away learns that not everything is accepted.
+func TestClusterLevelWithoutAPrimary(t *testing.T) {
+	t.Parallel()
+	for name, away := range map[string]func(s *redistest.Server){"killed": (*redistest.Server).Kill, "silent": (*redistest.Server).Pause} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := redistest.StartCluster(t, 3)
+			lost := c.Nodes[1]
+			away(lost)
+			if name == "silent" {
+				t.Cleanup(lost.Resume)
+			}
+			for i := range 4 { // the order in which they are asked is a matter of chance
+				o := options(c.Nodes[0].Addr(), c.Nodes[2].Addr())
+				o.Timeout = time.Second
+				var log strings.Builder
+				o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+				q := openQueue(t, o)
+				level := q.Info().Level
+				q.Close()
+				want := "the primary at " + lost.Addr() + " does not answer"
+				if !strings.HasSuffix(level, "; not everything is accepted now: "+want) {
+					t.Errorf("time %d: Info().Level = %q, want it to say that %s", i, level, want)
+				}
+				if !strings.Contains(log.String(), "the cluster is not complete, "+want) {
+					t.Errorf("time %d: no warning that %s:\n%s", i, want, log.String())
+				}
+			}
+		})
+	}
+}
+
 func TestClusterNodeKilled(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, 3, "--appendonly", "yes", "--appendfsync", "always")
