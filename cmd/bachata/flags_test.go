@@ -160,7 +160,7 @@ func TestParseOptionsNamesWhatIsWrong(t *testing.T) {
 		{"the Sentinels' password in the query", []string{"--queue", "redis://h?sentinel=m&sentinel_password=horse&wait=x"}, nil,
 			[]string{`"redis://h?sentinel=m&sentinel_password=***&wait=x"`, "option wait"}},
 		{"the Sentinels' password without any", []string{"--queue", "redis://h", "--redis-sentinel-password-file", "f"}, nil,
-			[]string{"--redis-sentinel-password-file", "sentinel=MASTER"}},
+			[]string{"--redis-sentinel-password-file", "sentinel=NAME"}},
 		{"two passwords of the Sentinels", []string{"--queue", "redis://h?sentinel=m", "--redis-sentinel-password-file", "f"},
 			[]string{"BACHATA_REDIS_SENTINEL_PASSWORD=horse"}, []string{"BACHATA_REDIS_SENTINEL_PASSWORD", "--redis-sentinel-password-file", "once"}},
 		{"shared on a cluster", []string{"--queue", "redis://a,b?shared=1"}, nil, []string{"--queue", "shared=1", "one host"}},

@@ -45,7 +45,7 @@ const tokenNote = "A client gives its token, if one is asked for, in the header 
 	"by offering the WebSocket subprotocols \"bachata\" and \"bearer.TOKEN\"."
 
 const redisNote = "As QUEUE, redis://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]...][/DB][?NAME=VALUE&...] names a server; " +
-	"several hosts are a cluster, or the Sentinels of sentinel=MASTER. rediss:// is with TLS: ca=FILE names whom to trust, " +
+	"several hosts are a cluster, or with sentinel=NAME the Sentinels that watch NAME. rediss:// is with TLS: ca=FILE names whom to trust, " +
 	"cert=FILE and key=FILE what to show, server_name=NAME what to expect. Also: prefix=TEXT of all keys, wait=N replicas before " +
 	"anything is accepted, wait_timeout=2s, timeout=5s, sentinel_user=NAME, shared=1 beside nodes of the original of 2015. " +
 	"A % or @ in a name or password is %25 or %40. How safe it is depends on the server: the start says what \"accepted\" means. " +

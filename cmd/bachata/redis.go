@@ -66,7 +66,7 @@ func (o *options) checkRedis() error {
 		case o.queue.kind != "redis":
 			return usagef("%s: the queue is %s, which has no password: leave it out, or name a Redis with --queue redis://HOST:PORT", source, o.queue)
 		case p.sentinels && r.Sentinel == "":
-			return usagef("%s: %s is without sentinel=MASTER: leave the file out, or name the master in the URL", source, o.sources["queue"])
+			return usagef("%s: %s is without sentinel=NAME: leave the file out, or say in the URL what the Sentinels watch", source, o.sources["queue"])
 		case p.variable != "":
 			return usagef("%s and %s: give the password once", o.sources[p.option], source)
 		case p.inURL != "":
@@ -162,13 +162,13 @@ func redisAdvice(r *redis.Options, err error) string {
 	case says("NOAUTH"):
 		return "the server wants a password: give it in BACHATA_REDIS_PASSWORD or --redis-password-file"
 	case says("NOPERM"):
-		return "the server does not let this user do what is needed: change its rights (ACL SETUSER)"
+		return "the server does not let this user do what is needed: give it the rights that docs/redis.md lists (ACL SETUSER)"
 	case says("cluster support disabled", "is no cluster"):
-		return "this server is no cluster: name one host, without cluster=1; or add sentinel=MASTER if these are Sentinels"
-	case says("it is a Sentinel"):
-		return "this is a Sentinel: add sentinel=MASTER, the name of what it watches"
+		return "this server is no cluster: name one host, without cluster=1; or add sentinel=NAME if these are Sentinels"
+	case says("it is a Sentinel"), len(r.Addresses) > 1 && says("unknown command 'CLUSTER'", "unknown command `CLUSTER`"):
+		return "this is a Sentinel: add sentinel=NAME, the name of what it watches"
 	case r.Sentinel != "" && says("unknown command 'SENTINEL'", "unknown command `SENTINEL`"):
-		return "this is no Sentinel: name the hosts of the Sentinels, or leave sentinel=MASTER out to go to this server itself"
+		return "this is no Sentinel: name the hosts of the Sentinels, or leave sentinel=NAME out to go to this server itself"
 	case says("not allowed in cluster mode"):
 		return "this server is a cluster, which has database 0 only and no shared=1: leave them out"
 	case says("DB index is out of range"):

@@ -181,8 +181,9 @@ func TestRedisErrorsSayWhatToDo(t *testing.T) {
 		{"no such database", "redis://" + open.Addr() + "/5000", nil, 1, []string{"no such database"}},
 		{"TLS with one that has none", "rediss://" + open.Addr(), nil, 1, []string{"TLS", "redis://"}},
 		{"no such master", "redis://" + sentinel.Sentinels[0].Addr() + "?sentinel=nothing", nil, 1, []string{`"nothing"`}},
-		{"a Sentinel as the server", "redis://" + sentinel.Sentinels[0].Addr(), nil, 1, []string{"is a Sentinel", "sentinel=MASTER"}},
-		{"a server as the Sentinel", "redis://" + open.Addr() + "?sentinel=chat", nil, 1, []string{"is no Sentinel", "sentinel=MASTER"}},
+		{"a Sentinel as the server", "redis://" + sentinel.Sentinels[0].Addr(), nil, 1, []string{"is a Sentinel", "sentinel=NAME"}},
+		{"Sentinels as a cluster", "redis://" + sentinel.Sentinels[0].Addr() + "," + sentinel.Sentinels[0].Addr(), nil, 1, []string{"is a Sentinel", "sentinel=NAME"}},
+		{"a server as the Sentinel", "redis://" + open.Addr() + "?sentinel=chat", nil, 1, []string{"is no Sentinel", "sentinel=NAME"}},
 		{"less than no replicas", "redis://" + open.Addr() + "?wait=-1", nil, 2, []string{"wait"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
