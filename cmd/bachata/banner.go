@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -11,8 +12,9 @@ import (
 	"github.com/bachata-go/bachata"
 )
 
-// writeBanner says where the server is, what it promises and who may use it.
-func writeBanner(w io.Writer, o *options, addr net.Addr, info bachata.Info, signed *tokens) {
+// announce says where the server is, what it promises and who may use it: to people on w, and where the log is of JSON lines,
+// which a program reads together with what is on w, as one of those.
+func announce(w io.Writer, logger *slog.Logger, o *options, addr net.Addr, info bachata.Info, signed *tokens) {
 	host := urlHost(addr)
 	socket := "ws://" + host + "/messages?channel=NAME"
 	who := "anyone on this machine, under any name (open channels, for trying out)"
@@ -22,6 +24,11 @@ func writeBanner(w io.Writer, o *options, addr net.Addr, info bachata.Info, sign
 		who = "whoever has a token signed with the key (" + signed.algorithm + "), under the name in its \"sub\""
 	case o.allowAnyone && !isLoopback(addr.String()):
 		who = "ANYONE who reaches this address, under any name: everybody can read everybody's messages"
+	}
+	if o.log.json {
+		logger.Info("server started", "version", version(), "page", "http://"+host+"/", "websocket", socket, "health", "http://"+host+"/healthz",
+			"queue", place(o.queue), "mode", info.Mode.String(), "accepted", info.Level, "open_to", who)
+		return
 	}
 	var text strings.Builder
 	fmt.Fprintf(&text, "Bachata %s\n\n", version())
@@ -38,6 +45,15 @@ func writeBanner(w io.Writer, o *options, addr net.Addr, info bachata.Info, sign
 	text.WriteString("\nCtrl-C stops it.\n")
 	// There is nobody to tell if this can't be written.
 	_, _ = io.WriteString(w, text.String())
+}
+
+// announceEnd says that the server was told to stop.
+func announceEnd(w io.Writer, logger *slog.Logger, o *options) {
+	if o.log.json {
+		logger.Info("server stops", "clients_get", drainTimeout.String())
+		return
+	}
+	fmt.Fprintln(w, "Stopping: clients get "+formatDuration(drainTimeout)+" to confirm what they were sent; another signal ends it at once.")
 }
 
 // place says where a queue is, wherever the program was started.

@@ -109,7 +109,7 @@ func serveSections() []section {
 		}},
 		{title: "Logging", options: []option{
 			{name: "log", arg: "LEVEL[,FORMAT]", def: "info", set: setLog,
-				help: "debug, info, warn, error or off; text or json, as in info,json. Messages and tokens are never logged."},
+				help: "debug, info, warn, error or off; text or json, as in info,json; with json what is said at the start and the end is a line of the log too (info). Messages and tokens are never logged."},
 		}},
 	}
 }

@@ -78,14 +78,14 @@ func serve(ctx context.Context, o *options, stdout, stderr io.Writer) (err error
 	server := newServer(mux, logger)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(bachata.NewListener(listener, logger)) }()
-	writeBanner(stdout, o, listener.Addr(), queue.Info(), signed)
+	announce(stdout, logger, o, listener.Addr(), queue.Info(), signed)
 
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
-	fmt.Fprintln(stdout, "Stopping: clients get "+formatDuration(drainTimeout)+" to confirm what they were sent; another signal ends it at once.")
+	announceEnd(stdout, logger, o)
 	drain(center, messages, healthz, server, logger)
 	<-ended
 	return nil

@@ -88,6 +88,49 @@ func TestStartUpSaysWhatMatters(t *testing.T) {
 	}
 }
 
+// TestJSONLogIsNothingElse has a program read all that the server writes.
+func TestJSONLogIsNothingElse(t *testing.T) {
+	t.Parallel()
+	path, err := shared.binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(within(t, stepTimeout), path, "serve", "--listen", "127.0.0.1:0", "--queue", "memory:", "--log", "info,json")
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	command.Stdout, command.Stderr = writer, writer
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	writer.Close()
+	var messages []string
+	for lines := bufio.NewScanner(reader); lines.Scan(); {
+		var line struct{ Msg, Page, Accepted string }
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+			t.Errorf("%q is no line of JSON: %v", lines.Text(), err)
+		}
+		messages = append(messages, line.Msg)
+		if len(messages) > 1 {
+			continue
+		}
+		if status, _ := get(t, line.Page+"healthz", ""); status != 200 || line.Accepted == "" {
+			t.Errorf("health at %s: %d; accepted means %q", line.Page, status, line.Accepted)
+		}
+		if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := command.Wait(); err != nil {
+		t.Errorf("the server ended with %v", err)
+	}
+	if got := strings.Join(messages, ", "); got != "server started, server stops" {
+		t.Errorf("the log says %q, want that it started and stops", got)
+	}
+}
+
 func TestStartUpErrorsSayWhatToDo(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "queue")
