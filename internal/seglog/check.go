@@ -264,8 +264,11 @@ func (c *checker) walk(s checked, e ending) (number uint64, length int64, known 
 			c.report.Clean = false
 			return 0, 0, false, nil
 		case found:
-			c.damaged(s.damage(at, "%s; batches %d to %d are damaged, batch %d follows at %d",
-				bad, w.number, number-1, number, next))
+			which := fmt.Sprintf("batches %d to %d are damaged", w.number, number-1)
+			if number-1 == w.number {
+				which = fmt.Sprintf("batch %d is damaged", w.number)
+			}
+			c.damaged(s.damage(at, "%s; %s, batch %d follows at %d", bad, which, number, next))
 			if err := c.rescue(w, at+batchHeaderBytes, next); err != nil {
 				return 0, 0, false, err
 			}
