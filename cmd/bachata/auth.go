@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -160,21 +161,25 @@ func loadTokens(o *options) (*tokens, error) {
 func readKey[K any](path string, parse func([]byte) (K, error)) (key K, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		var pathErr *os.PathError
-		if errors.As(err, &pathErr) {
-			err = pathErr.Err
-		}
-		return key, fmt.Errorf("can't be opened: %w", err)
+		return key, fmt.Errorf("can't be opened: %w", withoutPath(err))
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
 	if err != nil {
-		return key, fmt.Errorf("can't be read: %w", err)
+		return key, fmt.Errorf("can't be read: %w", withoutPath(err))
 	}
 	if len(text) > maxKeyFile {
 		return key, fmt.Errorf("is larger than a key: the limit is %s", formatSize(maxKeyFile))
 	}
 	return parse(text)
+}
+
+// withoutPath leaves the path off an error that is said behind it.
+func withoutPath(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
 }
 
 func parseSecret(text []byte) ([]byte, error) {

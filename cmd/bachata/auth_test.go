@@ -292,10 +292,14 @@ func TestRefusedClientsAreLoggedSparsely(t *testing.T) {
 			refused := &refusedLog{to: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level}))}
 			r := httptest.NewRequest(http.MethodGet, "/messages", http.NoBody)
 			for range 30 { // 3 s
-				refused.write(r, errors.New("the token has expired"))
+				refused.write(r, refusal("the token has expired"))
 				time.Sleep(100 * time.Millisecond)
 			}
-			if got := strings.Count(log.String(), "the token has expired"); got != want {
+			refused.write(r, refusal("no token"))
+			if strings.Count(log.String(), `reason="no token"`) != 1 {
+				t.Errorf("another reason was not logged at once:\n%s", log.String())
+			}
+			if got := strings.Count(log.String(), `reason="the token has expired"`); got != want {
 				t.Errorf("at level %v 30 were logged as %d, want %d:\n%s", level, got, want, log.String())
 			}
 			if level == slog.LevelInfo && strings.Count(log.String(), "suppressed=9") != 2 {

@@ -33,8 +33,21 @@ func runDisk(args []string, stdout, stderr io.Writer) int {
 	case len(args) == 3 && args[0] == "salvage":
 		return diskSalvage(args[1], args[2], stdout, stderr)
 	}
-	fmt.Fprint(stderr, diskUsage)
+	fmt.Fprintf(stderr, "bachata: %s\n\n%s", diskMistake(args), diskUsage)
 	return exitUsage
+}
+
+// diskMistake says what is wrong with the arguments of "bachata disk".
+func diskMistake(args []string) string {
+	switch {
+	case len(args) == 0:
+		return "disk is missing what to do: check or salvage"
+	case args[0] == "check":
+		return fmt.Sprintf("disk check takes one folder, and was given %d", len(args)-1)
+	case args[0] == "salvage":
+		return fmt.Sprintf("disk salvage takes two folders, and was given %d", len(args)-1)
+	}
+	return fmt.Sprintf("disk can't %q: it can check or salvage", args[0])
 }
 
 func diskCheck(dir string, stdout, stderr io.Writer) int {

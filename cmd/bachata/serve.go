@@ -156,32 +156,48 @@ func newHandler(o *options, signed *tokens, center *bachata.Center, logger *slog
 	return h
 }
 
-// refusedLog logs who was not let in, at most one a second: with a new key all clients come again with their old tokens, and
-// strangers may come at any rate. With debug it logs all.
+// refusedLog logs who was not let in, of each reason at most one a second: with a new key all clients come again with their old
+// tokens, and strangers may come at any rate. With debug it logs all.
 type refusedLog struct {
 	to *slog.Logger
 
-	mu         sync.Mutex
+	mu      sync.Mutex
+	reasons map[string]*refusedFor // they are a dozen
+}
+
+type refusedFor struct {
 	said       time.Time
 	suppressed int
 }
 
 func (l *refusedLog) write(r *http.Request, err error) {
-	if more, ok := l.next(time.Now()); ok || l.to.Enabled(r.Context(), slog.LevelDebug) {
-		l.to.Info("connection refused", "remote", r.RemoteAddr, "reason", err, "suppressed", more)
+	reason := err.Error()
+	if refusal, ok := errors.AsType[*bachata.Refusal](err); ok {
+		reason = refusal.Reason
+	}
+	if more, ok := l.next(reason, time.Now()); ok || l.to.Enabled(r.Context(), slog.LevelDebug) {
+		l.to.Info("connection refused", "remote", r.RemoteAddr, "reason", reason, "suppressed", more)
 	}
 }
 
 // next reports whether one is to be logged, and how many before it were not.
-func (l *refusedLog) next(now time.Time) (more int, ok bool) {
+func (l *refusedLog) next(reason string, now time.Time) (more int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now.Sub(l.said) < time.Second {
-		l.suppressed++
+	k := l.reasons[reason]
+	if k == nil {
+		k = new(refusedFor)
+		if l.reasons == nil {
+			l.reasons = make(map[string]*refusedFor)
+		}
+		l.reasons[reason] = k
+	}
+	if now.Sub(k.said) < time.Second {
+		k.suppressed++
 		return 0, false
 	}
-	more, l.suppressed = l.suppressed, 0
-	l.said = now
+	more, k.suppressed = k.suppressed, 0
+	k.said = now
 	return more, true
 }
 
