@@ -26,8 +26,8 @@ type decided struct {
 }
 
 // Process takes a message of the server's own through the routes and returns when the queue has stored it. Its "from"
-// stays as it is, and nobody gets a receipt for it. A *Refusal says why it was not accepted. It may block as long as
-// its routes do.
+// stays as it is, and nobody gets a receipt for it. It may block as long as its routes do. Its errors are those of Send, and those
+// of the routes. m is not to be changed any more.
 func (c *Center) Process(ctx context.Context, m *Message) (Result, error) {
 	d, err := c.route(ctx, m, nil, nil)
 	if err != nil {
@@ -37,7 +37,14 @@ func (c *Center) Process(ctx context.Context, m *Message) (Result, error) {
 }
 
 // Send puts a message of the server's own into the inboxes of channels, past the routes, and returns when the queue has
-// stored it. Nobody gets a receipt for it. A *Refusal says why it was not accepted.
+// stored it. Nobody gets a receipt for it. m is not to be changed any more; it may be sent again.
+//
+// A message with an id is known by that and its dest, as those of clients are: sent again, to other channels too, it is a
+// duplicate (Result.Dup) and delivered to nobody else. Name all channels at once, or send without an id.
+//
+// A *Refusal says why it was not accepted: RefusedInboxFull if all of several inboxes are full (of some, Result says which).
+// RefusedUnavailable, and an error that wraps ErrUnavailable, leave open whether it was stored: send the same id again.
+// ErrClosing: the center is closed.
 func (c *Center) Send(ctx context.Context, m *Message, channels ...string) (Result, error) {
 	d := decided{channels: slices.Clone(channels)}
 	for _, channel := range channels {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// QueueOptions are the options that every embedded queue has. The zero value is useful: reliable mode, a full inbox
+// QueueOptions are the options that the queues of packages memory, disk and redis have. The zero value is useful: reliable mode, a full inbox
 // refuses, and the limits named at each field. A negative limit is an error, except where it is said to mean "none".
 type QueueOptions struct {
 	// Simple chooses simple mode: a message is forgotten when it is handed out (PROTOCOL.md, "Simple mode").

@@ -1,9 +1,9 @@
-// Package disk is the durable embedded bachata.Queue: a segmented log in a directory, with an index of what is pending
+// Package disk is the durable embedded bachata.Queue: a segmented log in a folder, with an index of what is pending
 // in memory. What it has accepted survives kill -9 and the loss of power.
 //
 // Every change is a record in the log, whose format FORMAT.md describes; records that come together share one write
-// and one sync. A process that opens the directory reads the log from its oldest segment and has the index again. The
-// index takes about 130 bytes per pending message (40 more in an inbox of more than 256 that is searched by id), and
+// and one sync. A process that opens the folder reads the log from its oldest segment and has the index again. The
+// index takes about 130 bytes of heap per pending message (40 more in an inbox of more than 256 that is searched by id), and
 // about 70 per id that is remembered; payloads stay on disk.
 //
 // A goroutine gives segments back, always the oldest, when more than 3 and twice what is needed are in use: what is still
@@ -29,8 +29,8 @@ const (
 	mostSegmentBytes    = 2 << 30
 )
 
-// ErrLocked is returned by Open and Check while another process, or another Queue, has the directory.
-var ErrLocked = errors.New("disk: directory is in use by another process")
+// ErrLocked is returned by Open, Check and Salvage while another process, or another Queue, has the folder.
+var ErrLocked = errors.New("disk: folder is in use by another process")
 
 // Options configure a Queue; the zero value is useful.
 type Options struct {
@@ -39,11 +39,11 @@ type Options struct {
 	// 4 KiB, 64 KiB to 2 GiB, default 64 MiB. It is also the bound of one message, a little less: what is larger
 	// is answered Full. It may change from one Open to the next.
 	SegmentBytes int64
-	// FS is the file system, for tests of the power failing. Default: the host's.
+	// FS is the file system, for tests of this module in which the power fails. Leave it nil: the host's.
 	FS vfs.FS
 }
 
-// Queue is a bachata.Queue in a directory. All methods may be called concurrently.
+// Queue is a bachata.Queue in a folder. All methods may be called concurrently.
 //
 // When the disk is full Put returns an error that wraps bachata.ErrUnavailable, and PopDelivered goes on in the room
 // that is kept for it. After the first write or sync that fails every method returns such an error until the queue
@@ -71,7 +71,8 @@ var (
 
 // Open opens the queue in dir, which is made if it isn't there; nil stands for the zero Options. It reads the whole
 // log: about a second per million messages. Errors: ErrLocked; ErrVersion; an error that names file and offset if
-// something is not as it was written (disk.Check says more); an option that is out of bounds.
+// something is not as it was written (Check says more); those of the file system; an option that is out of bounds, with its
+// name and limit. The caller closes the queue, after the centers on it.
 func Open(dir string, o *Options) (*Queue, error) {
 	if o == nil {
 		o = &Options{}
@@ -182,7 +183,7 @@ func (q *Queue) Info() bachata.Info {
 	return info
 }
 
-// Close writes what was handed over, waits for it, and gives the directory free. It returns the error that stopped the
+// Close writes what was handed over, waits for it, and gives the folder free. It returns the error that stopped the
 // queue, if one did. Called again it does nothing and returns nil.
 func (q *Queue) Close() error {
 	var err error

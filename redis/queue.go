@@ -53,8 +53,13 @@ var (
 	_ bachata.Publisher = (*Queue)(nil)
 )
 
-// Open connects to the server. It fails if the server can't be reached, is too old, or if an option is out of bounds;
-// the error names the field and its limit. The caller closes the queue.
+// Open connects to the server. It fails if the server can't be reached, does not let this user in, does not give the rights
+// that the queue needs, is too old, or is no cluster where Options says so; and if an option is out of bounds, with its name and
+// limit. Connecting takes Options.Timeout for each address at most, whatever ctx says; ctx is for what is asked then, and not
+// needed any more when Open returns.
+//
+// It does not fail if nothing can be accepted for now (of a replica, with too few replicas for Wait, while a primary of a cluster is
+// away): the Logger is told, and Info().Level says so. The caller closes the queue, after the centers on it.
 func Open(ctx context.Context, o Options) (*Queue, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -65,7 +70,7 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
 	q := &Queue{options: o, limits: limits, log: limits.Logger}
-	if err := q.connect(ctx); err != nil {
+	if err := q.connect(); err != nil {
 		return nil, err
 	}
 	q.many = cmp.Or(o.many, manyInboxes)
@@ -94,7 +99,7 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 }
 
 // connect dials the server and finds out whether it is a cluster.
-func (q *Queue) connect(ctx context.Context) error {
+func (q *Queue) connect() error {
 	o := q.options
 	option := rueidis.ClientOption{
 		InitAddress:       o.Addresses,
