@@ -180,7 +180,7 @@ func redisAdvice(r *redis.Options, err error) string {
 	case unknownAuthority:
 		return "no known authority has signed the server's certificate: name the one that has with ca=FILE in the URL"
 	case otherHost:
-		return "the server's certificate is for another host: name the host as in the certificate"
+		return "the server's certificate is for another host: name the host as in the certificate, or with server_name=NAME the name that stands there"
 	case noTLS:
 		return "the server does not speak TLS on this port: write redis:// or another port"
 	case says("certificate required", "bad certificate", "unknown certificate authority"):
