@@ -201,7 +201,7 @@ func readNode(ctx context.Context, node rueidis.Client) (l *level, primary bool,
 	if v := fields["valkey_version"]; v != "" {
 		l.version, l.valkey = v, true
 	}
-	l.replicas, _ = strconv.Atoi(fields["connected_slaves"])
+	l.replicas = replicasOnline(fields)
 	l.maximum = fields["maxmemory"] != "0"
 	config, err := node.Do(ctx, node.B().ConfigGet().Parameter("appendonly", "appendfsync", "save").Build()).AsStrMap()
 	if err != nil {
@@ -216,6 +216,19 @@ func readNode(ctx context.Context, node rueidis.Client) (l *level, primary bool,
 	l.fsync, l.snapshot = config["appendfsync"], config["save"] != ""
 	l.replica = fields["role"] != "master"
 	return l, !l.replica, nil
+}
+
+// replicasOnline counts the replicas that follow, of what INFO says: one that is just being sent everything confirms nothing.
+func replicasOnline(fields map[string]string) int {
+	connected, _ := strconv.Atoi(fields["connected_slaves"])
+	online := 0
+	for i := range connected {
+		replica, ok := fields["slave"+strconv.Itoa(i)]
+		if !ok || strings.Contains(replica, "state=online") { // a hosted server may not tell
+			online++
+		}
+	}
+	return online
 }
 
 // supported returns an error if the server is too old.

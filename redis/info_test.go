@@ -28,3 +28,24 @@ func TestVersions(t *testing.T) {
 		}
 	}
 }
+
+// A replica that is still being sent everything is none that a put can wait for.
+func TestReplicasOnline(t *testing.T) {
+	t.Parallel()
+	const online, sending, waiting = "ip=10.0.0.2,port=6379,state=online,offset=42,lag=0", "ip=10.0.0.3,port=6379,state=send_bulk,offset=0,lag=0", "ip=10.0.0.4,port=6379,state=wait_bgsave,offset=0,lag=0"
+	for _, tt := range []struct {
+		fields map[string]string
+		want   int
+	}{
+		{nil, 0},
+		{map[string]string{"connected_slaves": "0"}, 0},
+		{map[string]string{"connected_slaves": "1", "slave0": online}, 1},
+		{map[string]string{"connected_slaves": "1", "slave0": waiting}, 0},
+		{map[string]string{"connected_slaves": "3", "slave0": sending, "slave1": online, "slave2": online}, 2},
+		{map[string]string{"connected_slaves": "2"}, 2}, // it does not tell
+	} {
+		if got := replicasOnline(tt.fields); got != tt.want {
+			t.Errorf("replicasOnline(%v) = %d, want %d", tt.fields, got, tt.want)
+		}
+	}
+}

@@ -23,6 +23,9 @@ func StartReplica(t testing.TB, primary *Server, args ...string) *Server {
 		if info := r.Do("INFO", "replication"); !strings.Contains(info, "master_link_status:up") {
 			return fmt.Errorf("not yet: %s", info)
 		}
+		if info := primary.Do("INFO", "replication"); !strings.Contains(info, fmt.Sprintf("port=%d,state=online", r.Port())) {
+			return fmt.Errorf("not yet, as its primary says: %s", info)
+		}
 		return nil
 	})
 	return r
