@@ -16,8 +16,9 @@ func (s *Session) confirm(keys []Key, t *Transport) []Key {
 		hash := c.hash(id.Text)
 		w := s.window.match(hash, from, dest)
 		switch {
-		case w == nil && t.From == "" && t.Dest == "" && s.done.has(hash):
-			// A second 200 for what this socket has confirmed must not take a later message with the same id.
+		case w == nil && t.From == "" && (s.forgot || s.done.has(hash)):
+			// A second 200 for what this socket has confirmed, or a late one for what another has, must not take a later message
+			// with the same id. If it was for what an earlier socket was written, then that comes again.
 		case w == nil: // not written here: written to an earlier socket of the channel, perhaps
 			keys = append(keys, Key{ID: strings.Clone(id.Text), From: t.From, Dest: t.Dest})
 		case w.state == gone:

@@ -89,6 +89,50 @@ func TestSecondLate200TakesNothingThatWaits(t *testing.T) {
 	})
 }
 
+// However many messages other sockets have confirmed meanwhile: the 200s of a socket that is behind take nothing of others
+// that it was not written.
+func TestVeryLate200TakesNothingThatWaits(t *testing.T) {
+	t.Parallel()
+	bubble(t, &bachata.Options{Window: bachata.Limit{Messages: 1}}, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		anna, eve, phone, laptop := connect(t, c, "anna"), connect(t, c, "eve"), connect(t, c, "bob"), connect(t, c, "bob")
+		for i := range 4 {
+			id := fmt.Sprintf(`"%d"`, i+1)
+			anna.send(strings.Replace(hi, `"1"`, id, 1))
+			if i < 3 {
+				phone.send(`{"type":200,"data":` + id + `}`)
+			}
+		}
+		eve.send(hi) // waits behind the window
+		laptop.send(got1, `{"type":200,"data":"1","dest":"bob"}`)
+		eve.expect(ok1)
+		laptop.send(`{"type":200,"data":"4"}`)
+		eve.expect()
+		if got, want := laptop.take(), strings.Replace(hiAt, "anna", "eve", 1); len(got) != 5 || got[4] != want {
+			t.Errorf("the laptop was written %q, want anna's four messages and %s", got, want)
+		}
+		laptop.send(got1)
+		eve.expect(tick)
+	})
+}
+
+// The second 200 may say where the message went, which is where others went too.
+func TestSecond200WithDestTakesNothingThatWaits(t *testing.T) {
+	t.Parallel()
+	bubble(t, &bachata.Options{Window: bachata.Limit{Messages: 1}}, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		anna, eve, bob := connect(t, c, "anna"), connect(t, c, "eve"), connect(t, c, "bob")
+		anna.send(hi, strings.Replace(hi, `"1"`, `"2"`, 1))
+		eve.send(hi) // waits behind the window, which the second of anna fills
+		withDest := `{"type":200,"data":"1","dest":"bob"}`
+		bob.send(withDest, withDest)
+		bob.send(withDest)
+		eve.expect(ok1)
+		bob.send(`{"type":200,"data":"2"}`)
+		bob.expect(hiAt, strings.Replace(hiAt, `"1"`, `"2"`, 1), strings.Replace(hiAt, "anna", "eve", 1))
+		bob.send(withDest)
+		eve.expect(tick)
+	})
+}
+
 func TestPartial200(t *testing.T) {
 	t.Parallel()
 	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {

@@ -338,7 +338,7 @@ func (s *Session) confirmedElsewhere(cursors []Cursor) {
 	freed := false
 	for _, cursor := range cursors {
 		if w := s.window.at(cursor); w != nil && w.state == waiting {
-			s.window.leave(w, s.center.options.Window.Messages)
+			s.forgot = s.window.leave(w, s.center.options.Window.Messages) || s.forgot
 			freed = true
 		}
 	}

@@ -26,6 +26,7 @@ type Session struct {
 	behind   bool   // the inbox may hold what no wake-up brought
 	chores   bool   // the pump has more to do than to deliver
 	inFlight bool   // the last ping was not answered yet
+	forgot   bool   // of something that another socket has confirmed, a 200 may still come, and the window does not know it any more
 	value    *any   // the application's; nil without any
 	cursor   Cursor // the last envelope that was written
 	ahead    Cursor // after which the next wake-up's envelopes would follow

@@ -104,27 +104,29 @@ func (w *window) remove(e *written) {
 }
 
 // leave marks e as confirmed by somebody else. It no longer counts, but its own 200 must find it, so that it is not
-// taken for the 200 of a later message with the same id. At most as many such entries as most are kept.
-func (w *window) leave(e *written, most int) {
+// taken for the 200 of a later message with the same id. At most as many such entries as most are kept; it reports whether
+// one was let go for that.
+func (w *window) leave(e *written, most int) (forgot bool) {
 	if e.state == removed || e.state == gone {
-		return
+		return false
 	}
 	if e.id == 0 {
 		w.remove(e)
-		return
+		return false
 	}
 	w.messages--
 	w.bytes -= int(e.size)
 	e.state, w.matched = gone, 0
 	if w.gone++; w.gone <= most {
-		return
+		return false
 	}
 	for i := w.head; i < len(w.entries); i++ {
 		if w.entries[i].state == gone {
 			w.remove(&w.entries[i])
-			return
+			break
 		}
 	}
+	return true
 }
 
 // compact drops what is removed: at the front always, in the middle when it is more than half. It invalidates
