@@ -7,12 +7,13 @@ import (
 )
 
 // appendPingLocked appends the barrier to frames if it is due: one ping is in flight at a time, sent a while after the
-// first frame that nobody else proves, or at once when there are many, or while draining.
+// first frame that nobody else proves, or at once when there are many, or the pump has stopped at a full window, or while
+// draining.
 func (s *Session) appendPingLocked(frames []byte) []byte {
 	if s.unproven == 0 || s.inFlight {
 		return frames
 	}
-	if !s.pingDue && s.unproven < barrierFrames && !s.center.draining.Load() {
+	if !s.pingDue && s.unproven < barrierFrames && !s.stalled && !s.center.draining.Load() {
 		if s.pingTimer == nil {
 			s.pingTimer = s.center.after(s.center.options.BarrierDelay, func(context.Context) { s.pingTime() })
 		}

@@ -119,7 +119,11 @@ func (s *Session) deliver(d *delivery) bool {
 	if room.Messages <= 0 || room.Bytes <= 0 {
 		s.ahead = s.cursor
 		s.stallLocked()
+		unproven := s.unproven > 0
 		s.mu.Unlock()
+		if unproven {
+			s.pingIfDue() // what waits need not wait for the delay
+		}
 		return false
 	}
 	s.mu.Unlock()

@@ -98,6 +98,56 @@ func TestBarrierComesAtOnceBehindManyReceipts(t *testing.T) {
 	})
 }
 
+// In a small window few receipts are many: they do not wait for the delay while others wait behind them.
+func TestBarrierComesAtOnceInASmallWindow(t *testing.T) {
+	t.Parallel()
+	for _, window := range []int{1, 2, 3, 5, 100} {
+		t.Run(fmt.Sprint(window), func(t *testing.T) {
+			t.Parallel()
+			bubble(t, &bachata.Options{Window: bachata.Limit{Messages: window}}, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+				anna, bob := connect(t, c, "anna"), connect(t, c, "bob")
+				for i := range 300 {
+					anna.send(fmt.Sprintf(`{"id":%d,"type":"direct","dest":"bob"}`, i+1))
+					bob.send(fmt.Sprintf(`{"type":200,"data":%d}`, i+1))
+				}
+				began, receipts := time.Now(), 0
+				for receipts < 300 && time.Since(began) < time.Hour {
+					receipts += strings.Count(strings.Join(anna.take(), ""), `"type":300`)
+					if ping := anna.lastPing(); ping != "" {
+						anna.session.Pong([]byte(ping))
+					} else if receipts < 300 {
+						time.Sleep(time.Millisecond)
+					}
+				}
+				if took := time.Since(began); receipts != 300 || took > 0 {
+					t.Errorf("%d receipts were written in %v, want 300 at once", receipts, took)
+				}
+			})
+		})
+	}
+}
+
+// What waits behind a receipt waits for the client, not for the delay: who answers pings is not closed for a full window.
+func TestLargeMessageBehindAReceipt(t *testing.T) {
+	t.Parallel()
+	o := &bachata.Options{Window: bachata.Limit{Bytes: 100}, WindowTimeout: 100 * time.Millisecond, CloseOnWindowTimeout: true}
+	bubble(t, o, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {
+		anna, bob := connect(t, c, "anna"), connect(t, c, "bob")
+		anna.send(hi)
+		bob.send(got1)
+		anna.expect(ok1, tick)
+		large := fmt.Sprintf(`{"id":"1","type":"direct","dest":"anna","data":%q,"from":"bob"}`, strings.Repeat("x", 100))
+		bob.send(large)
+		anna.pong()
+		anna.expect(large)
+		time.Sleep(time.Second)
+		anna.expect()
+		if code := anna.closeCode(); code != 0 {
+			t.Errorf("anna was closed with %d", code)
+		}
+	})
+}
+
 func TestMessageWithoutID(t *testing.T) {
 	t.Parallel()
 	bubble(t, nil, func(t *testing.T, c *bachata.Center, _ *faultyQueue) {

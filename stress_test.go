@@ -118,6 +118,7 @@ func (x *chaos) send(u *user, i int) {
 func (x *chaos) read(u *user, i int, confirm bool) {
 	p := x.socket(u, i)
 	var confirms []string
+	ping := p.lastPing() // what it proves is taken too
 	for _, text := range p.take() {
 		var f struct {
 			ID, Type, Data any
@@ -150,7 +151,7 @@ func (x *chaos) read(u *user, i int, confirm bool) {
 	if confirm && len(confirms) > 0 {
 		p.send(confirms...)
 	}
-	if ping := p.lastPing(); ping != "" && confirm {
+	if ping != "" && confirm {
 		p.session.Pong([]byte(ping))
 	}
 }
@@ -186,7 +187,7 @@ func (x *chaos) settle() {
 			}
 		}
 	}
-	for range 100 {
+	for range 200 {
 		for _, u := range x.users {
 			p := x.socket(u, 0)
 			if len(u.open) > 0 {
