@@ -39,6 +39,55 @@ func TestBrokenBounds(t *testing.T) {
 	}
 }
 
+// TestLeftByItself: what was dropped or has expired no longer fills the window, though it was never confirmed.
+func TestLeftByItself(t *testing.T) {
+	t.Parallel()
+	script := begin + `
+		anna send 1 a bob
+		anna ack 1 a
+		bob message 1 a anna
+		bob show 1 a anna
+		anna send 1 b bob
+		anna ack 1 b
+		bob get 1 b anna
+		anna told 1 a bob bob code=481
+		anna told 1 b bob bob` + end
+	if rules := check(t, script, checker.Options{WindowMessages: 1}); len(rules) > 0 {
+		t.Errorf("found %v, want nothing", rules)
+	}
+}
+
+// TestComplete: where nothing may have been lost in simple mode, what is missing is found.
+func TestComplete(t *testing.T) {
+	t.Parallel()
+	script := begin + `
+		anna send 1 a bob
+		anna ack 1 a
+		anna send 1 b bob
+		anna ack 1 b
+		bob message 1 b anna
+		bob show 1 b anna` + end
+	testBroken(t, []broken{{name: "in simple mode", rule: "I1", script: script, options: checker.Options{Simple: true, Complete: true}}})
+	if rules := check(t, script, checker.Options{Simple: true}); len(rules) > 0 {
+		t.Errorf("found %v in a run that may have lost something, want nothing", rules)
+	}
+}
+
+// TestUnordered: where the order is not judged, nothing else is left out.
+func TestUnordered(t *testing.T) {
+	t.Parallel()
+	script := begin + `
+		anna send 1 a bob
+		anna send 1 b bob
+		bob message 1 b anna
+		bob message 1 a anna`
+	if rules := check(t, script, checker.Options{Simple: true, Unordered: true}); len(rules) > 0 {
+		t.Errorf("found %v, want nothing", rules)
+	}
+	testBroken(t, []broken{{name: "made up", rule: "I2", script: script + `
+		bob message 1 c anna`, options: checker.Options{Simple: true, Unordered: true}}})
+}
+
 // TestUnjudged: a run that did not end quiet proves nothing, and that is said.
 func TestUnjudged(t *testing.T) {
 	t.Parallel()

@@ -134,6 +134,22 @@ func TestRight(t *testing.T) {
 		{"refused", begin + `
 			anna send 1 m bob
 			anna refuse 1 m inbox_full` + end, checker.Options{}},
+		{"refused because the inbox was full, which nobody read, overtaken, sent again", begin + `
+			anna send 1 x bob
+			anna refuse 1 x inbox_full
+			anna send 1 a bob
+			anna send 1 b bob
+			bob get 1 b anna
+			anna close 1
+			anna dial 2
+			anna open 2
+			anna send 2 a bob
+			anna send 2 b bob
+			bob get 1 a anna
+			anna ack 2 a
+			anna ack 2 b dup
+			anna told 2 a bob bob
+			anna told 2 b bob bob` + end, checker.Options{}},
 		{"unavailable, overtaken, sent again", begin + `
 			anna send 1 a bob
 			anna refuse 1 a unavailable
@@ -154,6 +170,19 @@ func TestRight(t *testing.T) {
 			bob gap 1 dropped=1
 			bob get 1 b anna
 			anna told 1 b bob bob` + end, checker.Options{}},
+		{"dropped when one connection of two had been written it, which was read late", begin + `
+			bob dial 2
+			bob open 2
+			anna send 1 a bob
+			anna ack 1 a
+			anna told 1 a bob bob code=481
+			anna send 1 b bob
+			anna ack 1 b
+			bob get 2 b anna
+			anna told 1 b bob bob
+			bob message 1 a anna
+			bob show 1 a anna
+			bob message 1 b anna` + end, checker.Options{}},
 		{"receipts that grew too many", begin + `
 			anna send 1 a bob
 			anna ack 1 a

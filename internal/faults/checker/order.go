@@ -1,5 +1,7 @@
 package checker
 
+import "slices"
+
 // checkOrder judges I4, for what the server wrote to each connection and for what each application was shown.
 func (r *run) checkOrder() {
 	for _, clients := range r.channels {
@@ -11,7 +13,7 @@ func (r *run) checkOrder() {
 			// What one connection of several brought late was written to it alone, if the others came later: a simple queue
 			// has written it to all that there were.
 			if !r.options.Simple || !c.crowd {
-				sequences = append(sequences, r.newSequence(c, 0, c.shown))
+				sequences = append(sequences, r.newSequence(c, 0, r.kept(c)))
 			}
 		}
 		ok := true
@@ -23,6 +25,22 @@ func (r *run) checkOrder() {
 			r.checkOneOrder(sequences)
 		}
 	}
+}
+
+// kept returns what a client was shown, but for what left its inbox by itself, if it had several connections: those that
+// were not written it before have what was sent later.
+func (r *run) kept(c *client) []wire {
+	if !c.crowd {
+		return c.shown
+	}
+	return slices.DeleteFunc(slices.Clone(c.shown), func(w wire) bool {
+		m := r.messages[w.key]
+		if m == nil {
+			return false
+		}
+		o, told := m.told[c.Channel]
+		return told && o.code != codeDelivered
+	})
 }
 
 // sequence is the order in which messages were seen.

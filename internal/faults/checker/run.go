@@ -22,6 +22,7 @@ type run struct {
 	channels map[string][]*client // the clients of each
 	names    map[string]string    // shown name to channel
 	messages map[key]*message
+	full     bool // some send was refused because of a full inbox
 	report   Report
 }
 
@@ -77,7 +78,7 @@ type send struct {
 	sum      uint32
 	size     int
 	answered bool
-	unstored bool // it may have failed: refused, or unanswered where others were refused
+	unstored bool // it may have failed: refused, or unanswered where others were refused, or inboxes full
 }
 
 // outcome is what a sender was told.
@@ -119,7 +120,7 @@ func newRun(all []history.History, o Options) *run {
 	for _, m := range r.messages {
 		slices.SortStableFunc(m.sends, func(a, b *send) int { return cmp.Compare(a.at, b.at) })
 		for _, s := range m.sends {
-			s.unstored = s.unstored || !s.answered && s.conn.refusals
+			s.unstored = s.unstored || !s.answered && (s.conn.refusals || r.full)
 		}
 	}
 	return r
@@ -175,6 +176,7 @@ func (r *run) sent(c *client, e history.Event) {
 		} else {
 			m.refused = true
 		}
+		r.full = r.full || e.Reason == "inbox_full"
 	}
 }
 

@@ -34,6 +34,9 @@ func (r *run) checkWindowOf(c *client, conn *conn) {
 		if m == nil || w.key.id == "" {
 			continue
 		}
+		if o, told := m.told[c.Channel]; told && o.code != codeDelivered {
+			continue // it left by itself, nobody here knows when
+		}
 		at, confirmed := m.confirmed[c.Channel]
 		if !confirmed {
 			at = never
