@@ -44,10 +44,11 @@ cover: ## how much of the code the tests run, in cover.out
 	go test -coverprofile=cover.out -coverpkg=./... -timeout 10m ./...
 	go tool cover -func=cover.out | tail -n 1
 
-torture: ## the long runs: kills and losses of power (needs root) on disk, kills on Redis
+torture: ## the long runs: kills and losses of power (needs root) on disk, kills on Redis, careless clients
 	go test ./internal/faults -count=1 -run TestKillRounds -rounds 200 -v -timeout 15m
 	go test -tags long ./internal/faults -count=1 -run TestPowerLoss -rounds 200 -v -timeout 15m
 	go test ./internal/faults -count=1 -run TestRedis -rounds 50 -v -timeout 15m
+	go test ./internal/faults -count=1 -run TestRandom -rounds 200 -v -timeout 15m
 
 valkey: ## what needs a Redis, against Valkey, which it installs on Debian; ROUNDS=50 for the long form
 	@scripts/valkey

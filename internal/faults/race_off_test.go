@@ -3,8 +3,9 @@
 package faults_test
 
 const (
-	usualRounds = 20
-	redisRounds = 10
+	usualRounds  = 20
+	randomRounds = 4
+	redisRounds  = 10
 )
 
 var buildFlags []string

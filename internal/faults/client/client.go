@@ -5,11 +5,13 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,6 +38,16 @@ type Options struct {
 	// ReadBuffer is the size of the first connection's receive buffer in bytes; those after it have the system's, as has
 	// the first by default. Through a small one next to nothing comes: the loopback sends 64 KiB at a time or waits.
 	ReadBuffer int
+	// TLS is for the addresses that begin with "wss://"; the others are reached in plain.
+	TLS *tls.Config
+	// Compress offers compression, and compresses some of what is sent if the server agrees.
+	Compress bool
+	// Groups are the members of the names that are no channels. What is sent to one is meant for all of them but the client.
+	Groups map[string][]string
+	// Named has every 200 say whose message it means.
+	Named bool
+	// Careless has the client forget confirmations for a while, send them twice or late, and send frames in pieces, until Behave.
+	Careless bool
 	// Seed makes the client's choices: which form its ids and confirmations have, how long it waits to reconnect.
 	Seed uint64
 }
@@ -59,9 +71,13 @@ type Client struct {
 	byID     map[string]*outgoing
 	retry    *time.Timer // runs while something was refused as unavailable
 	holding  bool        // nothing is confirmed
+	careless bool
+	past     []note // what was given to a careless client lately, confirmed or not
+	forgot   []note // what it has not confirmed
 	backoff  time.Duration
 	seen     map[key]bool
 	told     map[receipt]bool
+	refused  map[string]string // id to the code with which it was refused for good
 	refusals map[string]int    // by code
 	reasons  map[string]string // the last that came with each code
 	changed  chan struct{}     // closed when something changed that a waiter may wait for
@@ -77,6 +93,7 @@ type (
 type outgoing struct {
 	id   string
 	dest string
+	to   []string // whom it is meant for, if dest is no channel
 	text []byte
 	sum  uint32
 	size int
@@ -96,7 +113,9 @@ func New(o Options) *Client {
 		byID:     make(map[string]*outgoing),
 		seen:     make(map[key]bool),
 		told:     make(map[receipt]bool),
+		refused:  make(map[string]string),
 		refusals: make(map[string]int),
+		careless: o.Careless,
 		reasons:  make(map[string]string),
 		changed:  make(chan struct{}),
 	}
@@ -134,7 +153,12 @@ func (c *Client) send(dest string, data []byte) *outgoing {
 	if c.random.IntN(8) == 0 {
 		liar = `"from":"somebody else",`
 	}
-	m.text = fmt.Appendf(nil, `{"id":%s,"type":"direct",%s"dest":%q,"data":%s}`, spelled, liar, dest, data)
+	kind := "direct"
+	if members := c.options.Groups[dest]; members != nil {
+		kind = "group"
+		m.to = slices.DeleteFunc(slices.Clone(members), func(channel string) bool { return channel == c.options.Channel })
+	}
+	m.text = fmt.Appendf(nil, `{"id":%s,"type":%q,%s"dest":%q,"data":%s}`, spelled, kind, liar, dest, data)
 	c.pending = append(c.pending, m)
 	c.byID[m.id] = m
 	c.write(m)
@@ -150,8 +174,8 @@ func (c *Client) write(m *outgoing) {
 		return
 	}
 	m.late = false
-	c.options.Recorder.Record(history.Event{Kind: history.Send, Conn: c.primary.number, ID: m.id, Dest: m.dest, Sum: m.sum, Size: m.size})
-	c.primary.text(m.text)
+	c.options.Recorder.Record(history.Event{Kind: history.Send, Conn: c.primary.number, ID: m.id, Dest: m.dest, To: m.to, Sum: m.sum, Size: m.size})
+	c.say(c.primary, m.text)
 }
 
 // answered forgets the message of id: it was accepted, or refused for good.
@@ -205,19 +229,48 @@ func (c *Client) Answered(ctx context.Context) error {
 }
 
 // Mark sends a message to the client's own channel and waits until it came, and its receipt. By then everything that
-// waited in the inbox before has come too, and what was confirmed before is off the inbox.
+// waited in the inbox before has come too, and what was confirmed before is off the inbox. While the inbox is full, it
+// sends another one.
 func (c *Client) Mark(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for {
+		id, err := c.mark(ctx)
+		if err != nil {
+			return err
+		}
+		if c.refused[id] == "" && c.seen[key{c.options.Channel, id}] {
+			return nil
+		}
+		if err := c.wait(ctx, c.after(retryAfter)); err != nil {
+			return err
+		}
+	}
+}
+
+// after returns what is true from some time on.
+func (c *Client) after(d time.Duration) func() bool {
+	over := false
+	time.AfterFunc(d, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		over = true
+		c.notify()
+	})
+	return func() bool { return over }
+}
+
+// mark sends one mark and waits until it came, or is known to never come.
+func (c *Client) mark(ctx context.Context) (string, error) {
 	id := c.send(c.options.Channel, []byte(`"mark"`)).id
 	err := c.wait(ctx, func() bool {
-		return c.seen[key{c.options.Channel, id}] && c.told[receipt{id, c.options.Channel}] && c.byID[id] == nil
+		return c.refused[id] != "" || c.told[receipt{id, c.options.Channel}] && c.byID[id] == nil
 	})
 	if err != nil {
-		return fmt.Errorf("mark %q of %q (seen %v, receipt %v, answered %v): %w", id, c.options.Channel,
+		return id, fmt.Errorf("mark %q of %q (seen %v, receipt %v, answered %v): %w", id, c.options.Channel,
 			c.seen[key{c.options.Channel, id}], c.told[receipt{id, c.options.Channel}], c.byID[id] == nil, err)
 	}
-	return nil
+	return id, nil
 }
 
 // Quiet records that nothing is open any more.

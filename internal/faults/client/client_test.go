@@ -3,9 +3,11 @@ package client_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +31,11 @@ type peer struct {
 
 // newClient starts a client against a server that the test plays: each connection comes out of the channel.
 func newClient(t *testing.T) (*client.Client, <-chan *peer, func() []history.Event) {
+	t.Helper()
+	return newClientWith(t, client.Options{Seed: 1})
+}
+
+func newClientWith(t *testing.T, o client.Options) (*client.Client, <-chan *peer, func() []history.Event) {
 	t.Helper()
 	peers, ended := make(chan *peer), make(chan struct{})
 	var handlers sync.WaitGroup
@@ -55,7 +62,8 @@ func newClient(t *testing.T) (*client.Client, <-chan *peer, func() []history.Eve
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := client.New(client.Options{Addr: strings.TrimPrefix(server.URL, "http://"), Channel: "anna", Recorder: recorder, Seed: 1})
+	o.Addr, o.Channel, o.Recorder = strings.TrimPrefix(server.URL, "http://"), "anna", recorder
+	c := client.New(o)
 	end := sync.OnceFunc(func() {
 		c.Close()
 		c.Close()
@@ -246,5 +254,88 @@ func TestSendWaits(t *testing.T) {
 	c.Close()
 	if _, err := c.Send(t.Context(), "bob", []byte(`1`)); !errors.Is(err, client.ErrClosed) {
 		t.Errorf("Send() = %v, want ErrClosed", err)
+	}
+}
+
+// TestNamed: every 200 says whose message it means, also where several are confirmed at once.
+func TestNamed(t *testing.T) {
+	t.Parallel()
+	c, peers, _ := newClientWith(t, client.Options{Named: true})
+	c.Hold(true)
+	p := accept(t, peers)
+	p.send(ready)
+	for _, from := range []string{"bob", "bob", "carl", "bob"} {
+		p.send(`{"id":"a","type":"direct","dest":"anna","data":1,"from":"` + from + `"}`)
+	}
+	if err := c.AwaitSeen(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	p.send(`{"type":1001}`)
+	p.expect(`1002`)
+	c.Hold(false)
+	for left := 4; left > 0; {
+		text, err := wsutil.ReadClientText(p.conn)
+		if err != nil || !strings.Contains(string(text), `"from":`) {
+			t.Fatalf("read %s, %v, want a 200 with a from", text, err)
+		}
+		left -= strings.Count(string(text), `"a"`)
+	}
+}
+
+// TestCareless: some confirmations are forgotten, and sent when the client behaves.
+func TestCareless(t *testing.T) {
+	t.Parallel()
+	c, peers, events := newClientWith(t, client.Options{Named: true, Careless: true, Groups: map[string][]string{"team": {"anna", "bob", "carl"}}})
+	p := accept(t, peers)
+	p.send(ready)
+	if _, err := c.Send(t.Context(), "team", []byte(`1`)); err != nil {
+		t.Fatal(err)
+	}
+	const messages = 200
+	for i := range messages {
+		p.send(fmt.Sprintf(`{"id":"m%d.","type":"direct","dest":"anna","data":1,"from":"bob"}`, i))
+	}
+	if err := c.AwaitSeen(t.Context(), messages); err != nil {
+		t.Fatal(err)
+	}
+	c.Behave()
+	p.send(`{"id":"last","type":"direct","dest":"anna","data":1,"from":"bob"}`)
+	confirmed := make(map[int]bool)
+	for text := ""; !strings.Contains(text, `"last"`); {
+		read, err := wsutil.ReadClientText(p.conn)
+		if text = string(read); err != nil {
+			t.Fatal(err)
+		}
+		for i := range messages {
+			if strings.Contains(text, `"type":200`) && strings.Contains(text, fmt.Sprintf(`"m%d."`, i)) {
+				confirmed[i] = true
+			}
+		}
+	}
+	if len(confirmed) != messages {
+		t.Errorf("%d of %d messages are confirmed in the end", len(confirmed), messages)
+	}
+	e := events()
+	if i := slices.IndexFunc(e, func(e history.Event) bool { return e.Kind == history.Send }); !slices.Equal(e[i].To, []string{"bob", "carl"}) {
+		t.Errorf("what was sent to the group is recorded as meant for %q, want bob and carl", e[i].To)
+	}
+}
+
+// TestMarkAgain: a mark that finds the inbox full is made again.
+func TestMarkAgain(t *testing.T) {
+	t.Parallel()
+	c, peers, _ := newClient(t)
+	p := accept(t, peers)
+	p.send(ready)
+	marked := make(chan error, 1)
+	go func() { marked <- c.Mark(t.Context()) }()
+	p.expect(`"mark"`, `1`)
+	p.send(`{"type":400,"data":"1","code":"inbox_full","reason":"full"}`)
+	p.expect(`"mark"`, `2`)
+	p.send(`{"type":100,"data":"2"}`)
+	p.send(`{"id":"2","type":"direct","dest":"anna","data":"mark","from":"anna"}`)
+	p.send(`{"type":300,"data":"2","from":"anna","dest":"anna","time":1}`)
+	if err := <-marked; err != nil {
+		t.Error(err)
 	}
 }

@@ -3,14 +3,18 @@ package client
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/gobwas/httphead"
 	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsflate"
 	"github.com/gobwas/ws/wsutil"
 
 	"github.com/bachata-go/bachata/internal/faults/history"
@@ -23,8 +27,11 @@ type conn struct {
 	in     *bufio.Reader
 	unsent []note // messages that are to be confirmed; guarded by Client.mu
 
+	compress bool // the server agreed to it
+
 	mu     sync.Mutex
 	out    []byte // frames to write
+	last   func() // called behind them, if not nil; nothing is written after
 	closed bool
 	more   chan struct{} // one place: out has grown, or closed is set
 }
@@ -82,12 +89,18 @@ func (c *Client) dial(conn *conn, addr string) error {
 			err = tcp.SetReadBuffer(c.options.ReadBuffer)
 		}
 		return n, err
-	}}
-	n, br, _, err := d.Dial(ctx, "ws://"+addr+"/messages?channel="+url.QueryEscape(c.options.Channel))
+	}, TLSConfig: c.options.TLS}
+	if c.options.Compress {
+		d.Extensions = []httphead.Option{wsflate.DefaultParameters.Option()}
+	}
+	if !strings.Contains(addr, "://") {
+		addr = "ws://" + addr
+	}
+	n, br, agreed, err := d.Dial(ctx, addr+"/messages?channel="+url.QueryEscape(c.options.Channel))
 	if err != nil {
 		return err
 	}
-	conn.net = n
+	conn.net, conn.compress = n, len(agreed.Extensions) > 0
 	// What came right behind the handshake is in br.
 	var source io.Reader = &gated{n, &c.gate}
 	if br != nil {
@@ -108,12 +121,20 @@ func (c *Client) serve(conn *conn) error {
 	defer stop()
 
 	reader := wsutil.Reader{Source: conn.in, State: ws.StateClientSide, CheckUTF8: true}
+	var compressed wsflate.MessageState
+	if conn.compress {
+		reader.State = reader.State.Set(ws.StateExtended)
+		reader.Extensions, reader.CheckUTF8 = []wsutil.RecvExtension{&compressed}, false
+	}
 	for {
 		header, err := reader.NextFrame()
 		if err != nil {
 			return err
 		}
 		payload, err := io.ReadAll(&reader)
+		if err == nil && compressed.IsCompressed() && !header.OpCode.IsControl() {
+			payload, err = wsflate.DefaultHelper.Decompress(payload)
+		}
 		if err != nil {
 			return err
 		}
@@ -164,10 +185,21 @@ func (c *Client) Reconnect() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for conn := range c.conns {
-		if tcp, ok := conn.net.(*net.TCPConn); ok && c.random.IntN(2) == 0 {
-			_ = tcp.SetLinger(0) // a reset, which also throws away what the server has not read
+		if c.random.IntN(2) == 0 {
+			conn.reset()
 		}
 		conn.close()
+	}
+}
+
+// reset has the connection end with a reset, which also throws away what the server has not read.
+func (conn *conn) reset() {
+	n := conn.net
+	if secure, ok := n.(*tls.Conn); ok {
+		n = secure.NetConn()
+	}
+	if tcp, ok := n.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
 	}
 }
 
@@ -180,10 +212,18 @@ func (conn *conn) frame(f ws.Frame) {
 	if err != nil {
 		return // a control frame's payload is never too long here
 	}
+	conn.raw(b, nil)
+}
+
+// raw hands bytes to the writer; behind them it calls last, if that is not nil, and writes nothing more.
+func (conn *conn) raw(b []byte, last func()) {
 	conn.mu.Lock()
 	defer conn.mu.Unlock()
-	conn.out = append(conn.out, b...)
-	conn.signal()
+	if conn.last == nil {
+		conn.out = append(conn.out, b...)
+		conn.last = last
+		conn.signal()
+	}
 }
 
 func (conn *conn) signal() {
@@ -196,7 +236,7 @@ func (conn *conn) signal() {
 func (conn *conn) write() {
 	for range conn.more {
 		conn.mu.Lock()
-		out, closed := conn.out, conn.closed
+		out, last, closed := conn.out, conn.last, conn.closed
 		conn.out = nil
 		conn.mu.Unlock()
 		if len(out) > 0 {
@@ -207,6 +247,9 @@ func (conn *conn) write() {
 		}
 		if closed {
 			return
+		}
+		if last != nil {
+			last()
 		}
 	}
 }

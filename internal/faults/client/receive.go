@@ -70,6 +70,9 @@ func (c *Client) receive(conn *conn, text []byte) error {
 			c.late(id)
 		case "window_full":
 		default:
+			if id != "" {
+				c.refused[id] = f.Code
+			}
 			c.answered(id)
 		}
 	case "1000":
@@ -129,9 +132,15 @@ func (c *Client) flush(conn *conn) {
 // confirm confirms what has come on conn, one by one or several at a time, in one of the forms that a 200 may have.
 func (c *Client) confirm(conn *conn) {
 	for !c.holding && len(conn.unsent) > 0 {
+		if c.careless && c.forget(conn) {
+			continue
+		}
 		n := 1
 		if c.random.IntN(4) > 0 {
 			n = min(len(conn.unsent), confirmAtOnce)
+		}
+		if c.options.Named {
+			n = alike(conn.unsent[:n])
 		}
 		ids := make([]string, 0, n)
 		first, same := conn.unsent[0], true
@@ -146,15 +155,32 @@ func (c *Client) confirm(conn *conn) {
 			data = "[" + data + "]"
 		}
 		form := c.random.IntN(3)
+		if c.options.Named {
+			form = 1 + c.random.IntN(2)
+		}
+		var text []byte
 		switch {
 		case same && form == 1:
-			conn.text(fmt.Appendf(nil, `{"type":200,"data":%s,"from":%q}`, data, first.from))
+			text = fmt.Appendf(nil, `{"type":200,"data":%s,"from":%q}`, data, first.from)
 		case same && form == 2:
-			conn.text(fmt.Appendf(nil, `{"type":200,"data":%s,"from":%q,"dest":%q}`, data, first.from, first.dest))
+			text = fmt.Appendf(nil, `{"type":200,"data":%s,"from":%q,"dest":%q}`, data, first.from, first.dest)
 		default:
-			conn.text(fmt.Appendf(nil, `{"type":200,"data":%s}`, data))
+			text = fmt.Appendf(nil, `{"type":200,"data":%s}`, data)
+		}
+		c.say(conn, text)
+		if c.careless && n <= 64 && c.random.IntN(8) == 0 { // the server remembers as many
+			c.say(conn, text)
 		}
 	}
+}
+
+// alike returns how many of the first have the sender and destination of the first.
+func alike(list []note) int {
+	n := 1
+	for n < len(list) && list[n].from == list[0].from && list[n].dest == list[0].dest {
+		n++
+	}
+	return n
 }
 
 // textOf returns the text of an id, empty if there is none.
