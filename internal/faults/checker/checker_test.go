@@ -150,6 +150,22 @@ func TestRight(t *testing.T) {
 			anna ack 2 b dup
 			anna told 2 a bob bob
 			anna told 2 b bob bob` + end, checker.Options{}},
+		{"lost on the way, unavailable, overtaken, sent again", begin + `
+			anna send 1 a bob
+			anna send 1 b bob
+			anna close 1
+			anna dial 2
+			anna open 2
+			anna send 2 a bob
+			anna refuse 2 a unavailable
+			anna send 2 b bob
+			anna ack 2 b
+			anna send 2 a bob
+			anna ack 2 a
+			bob get 1 b anna
+			bob get 1 a anna
+			anna told 2 b bob bob
+			anna told 2 a bob bob` + end, checker.Options{}},
 		{"unavailable, overtaken, sent again", begin + `
 			anna send 1 a bob
 			anna refuse 1 a unavailable

@@ -78,7 +78,7 @@ type send struct {
 	sum      uint32
 	size     int
 	answered bool
-	unstored bool // it may have failed: refused, or unanswered where others were refused, or inboxes full
+	unstored bool // it may have failed: refused, or unanswered where others were refused, itself later, or inboxes full
 }
 
 // outcome is what a sender was told.
@@ -119,8 +119,9 @@ func newRun(all []history.History, o Options) *run {
 	}
 	for _, m := range r.messages {
 		slices.SortStableFunc(m.sends, func(a, b *send) int { return cmp.Compare(a.at, b.at) })
+		again := slices.ContainsFunc(m.sends, func(s *send) bool { return s.unstored })
 		for _, s := range m.sends {
-			s.unstored = s.unstored || !s.answered && (s.conn.refusals || r.full)
+			s.unstored = s.unstored || !s.answered && (again || s.conn.refusals || r.full)
 		}
 	}
 	return r
