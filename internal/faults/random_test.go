@@ -56,7 +56,11 @@ func randomRound(t *testing.T, random *rand.Rand) {
 		})
 	}
 	s.channels = append(s.channels, slices.Sorted(maps.Keys(groups))...)
-	stop := s.loadUntil(t, time.Duration(2+random.IntN(20))*time.Millisecond, random.Uint64())
+	tick := time.Duration(2+random.IntN(20)) * time.Millisecond
+	if h.center.Window.Messages < 50 {
+		tick *= 4 // each message and each receipt waits for what is before it to have gone both ways
+	}
+	stop := s.loadUntil(t, tick, random.Uint64())
 	end := time.Now().Add(between(random, 300, 1500))
 	for time.Now().Before(end) {
 		pace(t.Context(), between(random, 0, 40))
