@@ -1,6 +1,6 @@
 -- What most pops of several do is done here, without defining a function: the oldest messages of the wait list, or if that is
--- empty of the inbox, are confirmed in their order, and all their origins want receipts. Anything else is left, unchanged, to
--- the general part below. What the node has noted of the messages is not read again.
+-- empty of the inbox, are confirmed in their order, and all their origins want receipts; or the oldest receipts are. Anything else
+-- is left, unchanged, to the general part below. What the node has noted of the messages is not read again.
 if not CLUSTER and #ARGV < 8 and #ARGV[1] > 7 then
   local call, sub, byte, pack, unp = redis.call, string.sub, string.byte, struct.pack, struct.unpack
   local raw = call('GET', KEYS[3])
@@ -15,6 +15,20 @@ if not CLUSTER and #ARGV < 8 and #ARGV[1] > 7 then
         tail = call('LRANGE', L, tostring(-count), '-1')
       end
       local fine = #tail == count
+      if fine and sub(tail[count], lp + 1, lp + 3) == '::r' then -- receipts, as a session confirms them by the hundred
+        local head, i = P .. '::r', 0
+        while i < count and sub(tail[count - i], 1, lp + 10) == head .. sub(numbers, 7 * i + 1, 7 * i + 7) do i = i + 1 end
+        if i == count then
+          call('LTRIM', L, '0', tostring(-count - 1))
+          r = r > count and r - count or 0
+          if m > 0 or r > 0 or g > 0 then
+            call('SETRANGE', KEYS[3], '23', pack('>I4', r))
+          else
+            call('SET', KEYS[3], sub(raw, 1, 23) .. '\0\0\0\0' .. sub(raw, 28), 'EX', '7200')
+          end
+          return 1
+        end
+      end
       -- Of each message k and the number of its sort; sorts are those of the same flags, origin and names.
       local ks, of, sorts, size, records = {}, {}, {}, 0, nil
       if fine and ARGV[4] and table.concat(tail, '\255') == ARGV[4] then
