@@ -119,7 +119,7 @@ func (m *handedModel) put(n int) {
 		if r.IntN(2) == 0 {
 			it.Dest = one("team", "", "club")
 			if r.IntN(3) > 0 {
-				it.Channels = append(it.Channels, one("dora", "finn"))
+				it.Channels = append(it.Channels, one("dora", "finn", "anna"))
 			}
 		}
 		items[i] = it
@@ -204,7 +204,12 @@ func (m *handedModel) step() {
 		m.pop(node, "bob", m.late)
 	default:
 		channel := [...]string{"anna", "carl", "1", "1\x00", "dora", "finn"}[r.IntN(6)]
-		m.pop(r.IntN(2), channel, m.fetch(node, channel))
+		keys := m.fetch(node, channel)
+		if len(keys) > 0 {
+			keys = keys[r.IntN(3)/2*r.IntN(len(keys)):]
+			keys = keys[:1+r.IntN(len(keys))]
+		}
+		m.pop(r.IntN(2), channel, keys)
 	}
 }
 
