@@ -253,8 +253,13 @@ func (q *Queue) settle(ctx context.Context, items []bachata.Item, results []bach
 				full = full || slices.Contains(results[i], bachata.Full)
 			}
 		}
-		if len(which) == 0 || !full && q.settleNew(ctx, b, ks) {
+		if len(which) == 0 {
 			return
+		}
+		if !full {
+			if done, err := q.settleNew(ctx, b, ks); done || err != nil {
+				return
+			}
 		}
 		for n, i := range which {
 			q.settleArgs(b, c, &items[i], results[i], ks[n])
@@ -285,11 +290,11 @@ func (q *Queue) settleArgs(bucket int, c *originCall, m *bachata.Item, result ba
 	c.keys = append(c.keys, q.keys.told(bucket, k))
 }
 
-// settleNew ends claims of messages that every channel has taken, and reports whether it did.
-func (q *Queue) settleNew(ctx context.Context, bucket int, ks []string) bool {
+// settleNew ends claims of messages that every channel has taken, and reports whether it did. Nothing was changed if not.
+func (q *Queue) settleNew(ctx context.Context, bucket int, ks []string) (done bool, err error) {
 	args := append([]string{string(appendTime(nil, q.now()))}, ks...)
 	n, err := q.runInt(ctx, "settle", q.scripts.settleNew, []string{q.keys.lead(bucket) + ":known"}, args)
-	return err == nil && n == 1
+	return n == 1, err
 }
 
 // indexes of what globals returns.

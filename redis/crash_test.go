@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/rueidis"
+
 	"github.com/bachata-go/bachata"
 	"github.com/bachata-go/bachata/internal/redistest"
 )
@@ -79,5 +81,30 @@ func TestReceiptSteps(t *testing.T) {
 	// The same id put again finds its receipt remembered.
 	if w := other.window(); w != time.Hour {
 		t.Errorf("the dedupe window is %v", w)
+	}
+}
+
+// Where the short way fails, the script for all cases is not tried too: a server that hangs would be waited for twice.
+func TestShortWayFails(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartCluster(t, 1).Nodes[0]
+	q, err := Open(context.Background(), Options{Addresses: []string{s.Addr()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = q.Close() })
+	fails := rueidis.NewLuaScript("return redis.error_reply('ERR it fails')")
+	tried := rueidis.NewLuaScript("redis.call('SET', KEYS[1] .. 'tried', '')")
+	q.scripts.settleNew, q.scripts.settle, q.scripts.receiveNew, q.scripts.receive = fails, tried, fails, tried
+	ctx := context.Background()
+	m := bachata.Item{Channels: []string{"bob"}, ID: bachata.StringID("1"), Origin: "anna", From: "anna", Dest: "bob", Payload: []byte("{}")}
+	if res, err := q.Put(ctx, []bachata.Item{m}); err != nil || res[0][0] != bachata.Stored {
+		t.Fatalf("put: %v, %v", res, err)
+	}
+	if popped, err := q.PopDelivered(ctx, "bob", "bob", []bachata.Key{{ID: "1"}}); err != nil || !popped[0].Found {
+		t.Fatalf("pop: %v, %v", popped, err)
+	}
+	if keys := s.Do("KEYS", "*tried"); keys != "" {
+		t.Errorf("after the short way has failed, the long one was tried: %s", keys)
 	}
 }

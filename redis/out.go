@@ -84,13 +84,13 @@ func (p *pending) mark(q *Queue, bucket int) string {
 
 // receiveNew appends receipts to the inboxes of their origins, all in one bucket, and reports whether it did. It did not, and
 // nothing was changed, if anything about them is special.
-func (q *Queue) receiveNew(ctx context.Context, bucket int, part []pending) bool {
+func (q *Queue) receiveNew(ctx context.Context, bucket int, part []pending) (done bool, err error) {
 	keys := append(make([]string, 0, 1+3*len(part)), q.keys.lead(bucket)+":known")
 	args := make([]string, 0, 3*len(part))
 	for i := range part {
 		p := &part[i]
 		if p.silent {
-			return false
+			return false, nil
 		}
 		list := q.keys.list(p.origin)
 		keys = append(keys, p.mark(q, bucket), list, list+"::state")
@@ -105,12 +105,16 @@ func (q *Queue) receiveNew(ctx context.Context, bucket int, part []pending) bool
 		args = append(args, p.k, string(report), string(receipt)+p.id)
 	}
 	n, err := q.runInt(ctx, "receive", q.scripts.receiveNew, keys, args)
-	return err == nil && n == 1
+	return n == 1, err
 }
 
 // receive appends receipts to the inboxes of their origins, all in one bucket. It returns the keys of the markers.
 func (q *Queue) receive(ctx context.Context, bucket int, part []pending) (marks []string, ok bool) {
-	if q.receiveNew(ctx, bucket, part) {
+	done, err := q.receiveNew(ctx, bucket, part)
+	if err != nil {
+		return nil, false
+	}
+	if done {
 		for i := range part {
 			marks = append(marks, part[i].mark(q, bucket))
 		}
