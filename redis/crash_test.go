@@ -3,6 +3,8 @@ package redis
 import (
 	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -81,6 +83,58 @@ func TestReceiptSteps(t *testing.T) {
 	// The same id put again finds its receipt remembered.
 	if w := other.window(); w != time.Hour {
 		t.Errorf("the dedupe window is %v", w)
+	}
+}
+
+// A node whose clock is ahead does not take what another is just carrying for left behind: it would append that once more when the
+// marker is gone.
+func TestSweepAhead(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3)
+	open := func(now func() time.Time) *Queue {
+		o := Options{Addresses: c.Addrs()}
+		o.Now = now
+		q, err := Open(context.Background(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = q.Close() })
+		return q
+	}
+	var ahead atomic.Int64
+	q, sweeper := open(time.Now), open(func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) })
+	found, carried, swept := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	var once [2]sync.Once
+	q.stopAt = func(at hookPoint) bool {
+		if at == hookPopped {
+			<-found
+		}
+		return false
+	}
+	sweeper.stopAt = func(at hookPoint) bool {
+		switch at {
+		case hookPopped:
+			once[0].Do(func() { close(found) })
+			<-carried
+		case hookReceived:
+			once[1].Do(func() { close(swept) })
+		}
+		return false
+	}
+	ahead.Store(int64(3 * time.Second)) // after stopAt, for the race detector
+	ctx := context.Background()
+	m := bachata.Item{Channels: []string{"bob"}, ID: bachata.StringID("1"), Origin: "anna", From: "anna", Dest: "bob", Payload: []byte("{}")}
+	if _, err := q.Put(ctx, []bachata.Item{m}); err != nil {
+		t.Fatal(err)
+	}
+	if popped, err := q.PopDelivered(ctx, "bob", "bob", []bachata.Key{{ID: "1"}}); err != nil || !popped[0].Found {
+		t.Fatalf("pop: %v, %v", popped, err)
+	}
+	q.awaitLeft()
+	close(carried)
+	<-swept
+	if envs, err := q.Fetch(ctx, "anna", 0, bachata.Limit{}); err != nil || len(envs) != 1 {
+		t.Errorf("there are %d receipts, %v, want 1", len(envs), err)
 	}
 }
 

@@ -11,8 +11,12 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// outAge is how long what a list out holds is left to the node that put it there.
+// outAge is how long what a list out holds is left to the node that put it there. Who sweeps counts from when it has seen it, by its
+// own clock: those of the nodes may be seconds apart.
 const outAge = 2 * time.Second
+
+// outSeen is for how long it is remembered what a sweep has seen.
+const outSeen = time.Minute
 
 // pending is an element of a list out: a receipt on its way to the bucket of its origin (KEYS.md, "Out").
 type pending struct {
@@ -56,10 +60,11 @@ func (q *Queue) carry(ctx context.Context, list string, out rueidis.RedisMessage
 	// It goes on if the caller does not: else each that is cut short would have to wait for the sweep.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), q.options.Timeout)
 	defer cancel()
-	q.carryAll(ctx, q.keys.globals(list)[globalOut], entriesOf(elements))
+	q.carryAll(ctx, q.keys.globals(list)[globalOut], entriesOf(elements), false)
 }
 
-func (q *Queue) carryAll(ctx context.Context, outKey string, entries []pending) {
+// carryAll carries entries of the list out, which this node has put there, or else found.
+func (q *Queue) carryAll(ctx context.Context, outKey string, entries []pending, found bool) {
 	byBucket := make(map[int][]pending)
 	for _, p := range entries {
 		b := q.keys.bucket(p.origin)
@@ -71,6 +76,9 @@ func (q *Queue) carryAll(ctx context.Context, outKey string, entries []pending) 
 				return
 			}
 			if marks, ok := q.receive(ctx, bucket, part); ok && !q.hook(hookReceived) {
+				if found { // by others too, and who put it there may be about to carry it
+					marks = nil
+				}
 				q.leave(arrival{outKey, bucket, part, marks})
 			}
 		}
@@ -148,7 +156,7 @@ type arrival struct {
 	outKey string
 	bucket int
 	part   []pending
-	marks  []string
+	marks  []string // that go then
 }
 
 // leaving is what is to be taken out of lists out. Who popped does not wait for that, and what comes while some is under way
@@ -249,22 +257,30 @@ func (q *Queue) removeOut(arrivals []arrival) {
 	q.client.DoMulti(ctx, commands...)
 }
 
-// sweepOut carries on what nodes left unfinished.
-func (q *Queue) sweepOut() {
+// sweepOut carries on what nodes left unfinished. seen says since when it has seen what.
+func (q *Queue) sweepOut(seen map[string]time.Time) {
 	ctx, cancel := context.WithTimeout(q.ctx, q.options.Timeout)
 	defer cancel()
-	for _, f := range q.look(ctx, "out", 255) {
+	start := time.Now()
+	all := q.look(ctx, "out", 255)
+	now := time.Now() // that may have taken long
+	for _, f := range all {
 		var entries []pending
-		late := q.now() - outAge.Milliseconds()
 		for _, element := range f.elements {
-			if p, ok := readPending(element); ok && p.time <= late {
-				entries = append(entries, p)
+			since, ok := seen[element]
+			if !ok {
+				seen[element] = now
+			} else if start.Sub(since) >= outAge {
+				if p, ok := readPending(element); ok {
+					entries = append(entries, p)
+				}
 			}
 		}
 		if len(entries) > 0 {
-			q.carryAll(ctx, f.lead+":out", entries)
+			q.carryAll(ctx, f.lead+":out", entries, true)
 		}
 	}
+	maps.DeleteFunc(seen, func(_ string, since time.Time) bool { return start.Sub(since) > outSeen })
 }
 
 // The places between the steps of a receipt at which tests end a node.

@@ -196,12 +196,13 @@ func (q *Queue) noteForgot(at int64) {
 func (q *Queue) maintainOut() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	seen := make(map[string]time.Time)
 	for {
 		select {
 		case <-q.ctx.Done():
 			return
 		case <-tick.C:
-			q.sweepOut()
+			q.sweepOut(seen)
 		}
 	}
 }
