@@ -39,18 +39,18 @@ func randomRound(t *testing.T, random *rand.Rand) {
 	h.groups = groups
 	h.start(t)
 	for _, name := range people {
-		careless := !h.careful && random.IntN(4) > 0
+		careless, sockets := !h.careful && random.IntN(4) > 0, 1+random.IntN(3)
 		s.join(t, name, client.Options{
 			Addr:     pick(random, h.at...),
 			More:     h.addrs(random),
 			Roam:     random.IntN(2) == 0,
-			Sockets:  1 + random.IntN(3),
+			Sockets:  sockets,
 			TLS:      h.trust,
 			Compress: random.IntN(2) == 0,
 			Groups:   groups,
 			// A 200 without "from" means the oldest message of that id; who confirms in another order, or twice, has to say more.
 			// And of more than a window of what other sockets have confirmed, a server may forget which it was.
-			Named:    careless || h.center.Window.Messages < 50,
+			Named:    careless || sockets > 1 && h.center.Window.Messages < 1000,
 			Careless: careless,
 			Seed:     random.Uint64(),
 		})
