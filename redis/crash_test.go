@@ -3,6 +3,9 @@ package redis
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -135,6 +138,34 @@ func TestSweepAhead(t *testing.T) {
 	<-swept
 	if envs, err := q.Fetch(ctx, "anna", 0, bachata.Limit{}); err != nil || len(envs) != 1 {
 		t.Errorf("there are %d receipts, %v, want 1", len(envs), err)
+	}
+}
+
+// What was found, whose markers stay, leaves lists out together with what was popped.
+func TestFoundAndPoppedLeave(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartCluster(t, 1).Nodes[0]
+	q, err := Open(context.Background(), Options{Addresses: []string{s.Addr()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = q.Close() })
+	var all []arrival
+	for b := range 6 {
+		lead := q.keys.lead(b)
+		a := arrival{outKey: lead + ":out", bucket: b, part: []pending{{element: "receipt", time: q.now()}}}
+		s.Do("RPUSH", a.outKey, "receipt")
+		mark := lead + ":did:" + strconv.Itoa(b)
+		s.Do("SET", mark, "")
+		if b%2 == 0 {
+			a.marks = []string{mark}
+		}
+		all = append(all, a)
+	}
+	q.removeOut(all)
+	if keys := strings.Fields(s.Do("EVAL", "local all = redis.call('KEYS', '*') table.sort(all) return all", "0")); !slices.Equal(keys,
+		[]string{"{1}:did:1", "{3}:did:3", "{5}:did:5"}) {
+		t.Errorf("%q are left, want the markers of what was found", keys)
 	}
 }
 

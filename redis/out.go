@@ -245,7 +245,7 @@ func (q *Queue) removeOut(arrivals []arrival) {
 		replies = replies[len(a.part):]
 		// What is so old that another node's sweep may have read it keeps its markers until they expire: without them that
 		// node would append its receipts again.
-		if !slices.ContainsFunc(removed, func(r rueidis.RedisResult) bool { return r.Error() != nil }) &&
+		if len(a.marks) > 0 && !slices.ContainsFunc(removed, func(r rueidis.RedisResult) bool { return r.Error() != nil }) &&
 			!slices.ContainsFunc(a.part, func(p pending) bool { return p.time <= late }) {
 			marks[a.bucket] = append(marks[a.bucket], a.marks...)
 		}
