@@ -594,6 +594,29 @@ func TestReceiptInTheWay(t *testing.T) {
 	}
 }
 
+// On a cluster nothing is taken off an inbox either if its receipt can't be put into the list out.
+func TestOutInTheWay(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3)
+	q := openQueue(t, options(c.Nodes[0].Addr()))
+	s, out := c.Nodes[c.Owner(bucketSlot(t, c.Nodes[0], "bob"))], bucketOf("bob")+":out"
+	if _, err := q.Put(t.Context(), messages("bob", 3)); err != nil {
+		t.Fatal(err)
+	}
+	s.Do("SET", out, "another type")
+	keys := handedKeys(t, q, "bob")
+	for _, some := range [][]bachata.Key{keys[:1], keys, {keys[2], keys[0]}, {{ID: "1"}}} {
+		if popped, err := q.PopDelivered(t.Context(), "bob", "bob", some); !errors.Is(err, bachata.ErrUnavailable) {
+			t.Errorf("pop %v with %s of another type: %v, %v, want ErrUnavailable", some, out, popped, err)
+		}
+	}
+	s.Do("DEL", out)
+	if popped, err := q.PopDelivered(t.Context(), "bob", "bob", keys); err != nil || !popped[0].Found || !popped[1].Found || !popped[2].Found {
+		t.Errorf("pop after %s was of another type: %v, %v", out, popped, err)
+	}
+	want(t, q, "of-bob", "300 0", "300 1", "300 2")
+}
+
 // What a simple queue takes off the server is returned, also if the caller's context ends meanwhile, as it does when a center
 // closes.
 func TestSimpleFetchOutlivesItsContext(t *testing.T) {

@@ -134,6 +134,7 @@ end
 -- ready reads what tell needs. Scripts have it do so before they write: an error would end them, but undo nothing.
 local function ready()
   local ks = {}
+  if CLUSTER and #told > 0 then call('LLEN', OUT) end
   for i, t in ipairs(told) do
     ks[i] = t.k
     if CLUSTER then ks[i] = t.k .. t.P elseif not t.silent then load(physical(t.origin)) end
