@@ -193,3 +193,23 @@ func TestShortWayFails(t *testing.T) {
 		t.Errorf("after the short way has failed, the long one was tried: %s", keys)
 	}
 }
+
+// Servers that do not say where they are, as a cluster behind a proxy may be told, are where they were asked.
+func TestLocateUnknownEndpoint(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3, "--cluster-preferred-endpoint-type", "unknown-endpoint")
+	q, err := Open(context.Background(), Options{Addresses: c.Addrs()[:1]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = q.Close() })
+	where, err := q.locate(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for b, slot := range bucketSlots() {
+		if want := c.Nodes[c.Owner(slot)].Addr(); where.buckets[b] != want {
+			t.Fatalf("bucket %d is at %s, want %s", b, where.buckets[b], want)
+		}
+	}
+}

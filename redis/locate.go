@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,39 +37,60 @@ func (q *Queue) locate(ctx context.Context) (*places, error) {
 	ctx, cancel := context.WithTimeout(ctx, q.options.Timeout)
 	defer cancel()
 	p := &places{nodes: q.client.Nodes(), buckets: make([]string, buckets)}
-	ranges, err := q.client.Do(ctx, q.client.B().ClusterSlots().Build()).ToArray()
+	owners, err := q.slotOwners(ctx, q.client, "")
+	if err == nil && slices.ContainsFunc(owners, func(o slotRange) bool { return o.host == "" }) {
+		for address, node := range p.nodes { // an empty host means that of who was asked
+			host, _, _ := net.SplitHostPort(address)
+			if owners, err = q.slotOwners(ctx, node, host); err == nil {
+				break
+			}
+		}
+	}
 	if err != nil {
 		return nil, q.failed(ctx, "locate slots", err)
 	}
-	type slotRange struct {
-		first, last int64
-		address     string
+	for b, slot := range bucketSlots() {
+		i := slices.IndexFunc(owners, func(o slotRange) bool { return o.first <= int64(slot) && int64(slot) <= o.last })
+		if i < 0 || p.nodes[owners[i].address()] == nil {
+			return nil, q.failed(ctx, "locate slots", fmt.Errorf("%w %d", errNobody, b))
+		}
+		p.buckets[b] = owners[i].address()
+	}
+	return p, nil
+}
+
+// slotRange says which primary has the slots from first to last.
+type slotRange struct {
+	first, last int64
+	host        string
+	port        int64
+}
+
+func (r *slotRange) address() string { return net.JoinHostPort(r.host, strconv.FormatInt(r.port, 10)) }
+
+// slotOwners asks a server who has what. host takes the place of an empty one.
+func (q *Queue) slotOwners(ctx context.Context, server rueidis.Client, host string) ([]slotRange, error) {
+	ranges, err := server.Do(ctx, server.B().ClusterSlots().Build()).ToArray()
+	if err != nil {
+		return nil, err
 	}
 	var owners []slotRange
 	for _, r := range ranges {
 		part, err := r.ToArray()
 		if err != nil || len(part) < 3 {
-			return nil, q.failed(ctx, "locate slots", errReply)
+			return nil, errReply
 		}
-		var o slotRange
-		o.first, _ = part[0].AsInt64()
-		o.last, _ = part[1].AsInt64()
 		node, err := part[2].ToArray()
 		if err != nil || len(node) < 2 {
-			return nil, q.failed(ctx, "locate slots", errReply)
+			return nil, errReply
 		}
-		port, _ := node[1].AsInt64()
-		o.address = net.JoinHostPort(text(node[0]), strconv.FormatInt(port, 10))
+		o := slotRange{host: cmp.Or(text(node[0]), host)}
+		o.first, _ = part[0].AsInt64()
+		o.last, _ = part[1].AsInt64()
+		o.port, _ = node[1].AsInt64()
 		owners = append(owners, o)
 	}
-	for b, slot := range bucketSlots() {
-		i := slices.IndexFunc(owners, func(o slotRange) bool { return o.first <= int64(slot) && int64(slot) <= o.last })
-		if i < 0 || p.nodes[owners[i].address] == nil {
-			return nil, q.failed(ctx, "locate slots", fmt.Errorf("%w %d", errNobody, b))
-		}
-		p.buckets[b] = owners[i].address
-	}
-	return p, nil
+	return owners, nil
 }
 
 var errNobody = errors.New("nobody known has bucket")

@@ -45,7 +45,7 @@ if #ARGV == 3 then
       local set = {}
       if fine and messages > 0 then
         for i, v in ipairs(call('HMGET', known, unpack(ks))) do
-          if v then
+          if v and #v >= 9 then
             local at, f, p = unp('>I6BH', v)
             if f % 4 >= 2 or p == 0 or p == 1 and now - at >= WINDOW then fine = false break end
             set[#set + 1] = ks[i]

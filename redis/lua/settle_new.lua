@@ -6,7 +6,7 @@ local known, now, set = KEYS[1], unp('>I6', ARGV[1]), {}
 local records = #ARGV == 2 and {call('HGET', known, ARGV[2])} or call('HMGET', known, unpack(ARGV, 2))
 for i = 1, #ARGV - 1 do
   local v = records[i]
-  local at, f, p = unp('>I6BH', v or '\0\0\0\0\0\0\0\0\0')
+  local at, f, p = unp('>I6BH', v and #v >= 9 and v or '\0\0\0\0\0\0\0\0\0')
   if f % 8 >= 4 then
     if p == 0 and (f % 4 >= 2 or now - at >= WINDOW) then return 0 end
     set[#set + 1] = ARGV[i + 1]
