@@ -17,24 +17,28 @@ import (
 	"github.com/bachata-go/bachata/internal/redistest"
 )
 
+// open opens a queue on a cluster, which is closed with the test.
+func open(t *testing.T, o Options) *Queue {
+	t.Helper()
+	q, err := Open(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = q.Close() })
+	return q
+}
+
 // TestReceiptSteps ends a node between the steps by which a receipt travels on a cluster: every 200 has its 300, which
 // another node sees to.
 func TestReceiptSteps(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, 3)
-	open := func() *Queue {
-		q, err := Open(context.Background(), Options{Addresses: c.Addrs()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = q.Close() })
-		return q
-	}
-	other := open()
+	o := Options{Addresses: c.Addrs()}
+	other := open(t, o)
 	for step, name := range map[hookPoint]string{hookPopped: "popped", hookReceived: "received"} {
 		t.Run(name, func(t *testing.T) {
 			ctx := context.Background()
-			dying := open()
+			dying := open(t, o)
 			dying.stopAt = func(at hookPoint) bool { return at == step }
 			const n = 40
 			origin := "anna-" + name
@@ -94,18 +98,11 @@ func TestReceiptSteps(t *testing.T) {
 func TestSweepAhead(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, 3)
-	open := func(now func() time.Time) *Queue {
-		o := Options{Addresses: c.Addrs()}
-		o.Now = now
-		q, err := Open(context.Background(), o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = q.Close() })
-		return q
-	}
+	o := Options{Addresses: c.Addrs()}
+	q := open(t, o)
 	var ahead atomic.Int64
-	q, sweeper := open(time.Now), open(func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) })
+	o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	sweeper := open(t, o)
 	found, carried, swept := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	var once [2]sync.Once
 	q.stopAt = func(at hookPoint) bool {
@@ -145,11 +142,7 @@ func TestSweepAhead(t *testing.T) {
 func TestFoundAndPoppedLeave(t *testing.T) {
 	t.Parallel()
 	s := redistest.StartCluster(t, 1).Nodes[0]
-	q, err := Open(context.Background(), Options{Addresses: []string{s.Addr()}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = q.Close() })
+	q := open(t, Options{Addresses: []string{s.Addr()}})
 	var all []arrival
 	for b := range 6 {
 		lead := q.keys.lead(b)
@@ -173,11 +166,7 @@ func TestFoundAndPoppedLeave(t *testing.T) {
 func TestShortWayFails(t *testing.T) {
 	t.Parallel()
 	s := redistest.StartCluster(t, 1).Nodes[0]
-	q, err := Open(context.Background(), Options{Addresses: []string{s.Addr()}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = q.Close() })
+	q := open(t, Options{Addresses: []string{s.Addr()}})
 	fails := rueidis.NewLuaScript("return redis.error_reply('ERR it fails')")
 	tried := rueidis.NewLuaScript("redis.call('SET', KEYS[1] .. 'tried', '')")
 	q.scripts.settleNew, q.scripts.settle, q.scripts.receiveNew, q.scripts.receive = fails, tried, fails, tried
@@ -198,11 +187,7 @@ func TestShortWayFails(t *testing.T) {
 func TestLocateUnknownEndpoint(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, 3, "--cluster-preferred-endpoint-type", "unknown-endpoint")
-	q, err := Open(context.Background(), Options{Addresses: c.Addrs()[:1]})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = q.Close() })
+	q := open(t, Options{Addresses: c.Addrs()[:1]})
 	where, err := q.locate(context.Background())
 	if err != nil {
 		t.Fatal(err)

@@ -269,14 +269,21 @@ func TestSignalDrains(t *testing.T) {
 	}
 }
 
-// TestClosedTerminalDrains has the server hang up as a terminal does when it is closed.
-func TestClosedTerminalDrains(t *testing.T) {
-	t.Parallel()
-	s := startServer(t, "--queue", "memory:")
+// startWithMessage starts a server and connects bob, for whom a message waits that he has not confirmed.
+func startWithMessage(t *testing.T) (s *server, bob *client) {
+	t.Helper()
+	s = startServer(t, "--queue", "memory:")
 	anna, bob := dial(t, s, "?channel=anna", nil), dial(t, s, "?channel=bob", nil)
 	anna.send(`{"id":"m1","type":"direct","dest":"bob","data":"hi"}`)
 	anna.waitsFor(100)
 	bob.waitsFor(1000)
+	return s, bob
+}
+
+// TestClosedTerminalDrains has the server hang up as a terminal does when it is closed.
+func TestClosedTerminalDrains(t *testing.T) {
+	t.Parallel()
+	s, bob := startWithMessage(t)
 	if err := s.command.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
@@ -328,11 +335,7 @@ func TestNohup(t *testing.T) {
 
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, "--queue", "memory:")
-	anna, bob := dial(t, s, "?channel=anna", nil), dial(t, s, "?channel=bob", nil)
-	anna.send(`{"id":"m1","type":"direct","dest":"bob","data":"hi"}`)
-	anna.waitsFor(100)
-	bob.waitsFor(1000)
+	s, bob := startWithMessage(t)
 	if err := s.command.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
