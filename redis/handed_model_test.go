@@ -244,7 +244,7 @@ func TestPopLikeGeneral(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := newHandedModel(t, modelSeed(name), false, o)
-			m.run(1000, func(server int) string { return m.servers[server].Do("EVAL", contents, "0") })
+			m.run(modelSteps(), func(server int) string { return m.servers[server].Do("EVAL", contents, "0") })
 		})
 	}
 }
@@ -256,12 +256,20 @@ func TestClusterLikeGeneral(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := newHandedModel(t, modelSeed(name), true, o)
-			m.run(1000, func(server int) string {
+			m.run(modelSteps(), func(server int) string {
 				redis.Age(m.nodes[server][0], "", "bob", "anna", "carl", "1", "1\x00", "dora", "finn")
 				return m.servers[server].Do("EVAL", contents, "0")
 			})
 		})
 	}
+}
+
+// modelSteps returns how many steps a model does: fewer where everything takes longer.
+func modelSteps() int {
+	if testing.Short() {
+		return 150
+	}
+	return 800
 }
 
 // modelSeed returns the seed for a model with options of that name.
