@@ -255,14 +255,7 @@ func TestSignalDrains(t *testing.T) {
 	if status, body := get(t, s.url+"healthz", ""); status != 503 || !strings.Contains(body, "draining") {
 		t.Errorf("health while draining = %d %s, want 503 draining", status, body)
 	}
-	bob.send(`{"type":200,"data":"m1"}`)
-	if _, code := bob.next(); code != 1001 {
-		t.Errorf("closed with %d, want 1001", code)
-	}
-	<-s.ended
-	if code := s.command.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("exit code %d, want 0: %s", code, s.output())
-	}
+	endsWhenConfirmed(t, s, bob)
 	s.start()
 	if receipt := dial(t, s, "?channel=anna", nil).waitsFor(300); receipt["data"] != "m1" || receipt["from"] != "bob" {
 		t.Errorf("after the restart anna got %v, want the receipt of m1 from bob", receipt)
@@ -280,6 +273,19 @@ func startWithMessage(t *testing.T) (s *server, bob *client) {
 	return s, bob
 }
 
+// endsWhenConfirmed confirms, for bob, what a server that drains waits for, and sees it end.
+func endsWhenConfirmed(t *testing.T, s *server, bob *client) {
+	t.Helper()
+	bob.send(`{"type":200,"data":"m1"}`)
+	if _, code := bob.next(); code != 1001 {
+		t.Errorf("closed with %d, want 1001", code)
+	}
+	<-s.ended
+	if code := s.command.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit code %d, want 0: %s", code, s.output())
+	}
+}
+
 // TestClosedTerminalDrains has the server hang up as a terminal does when it is closed.
 func TestClosedTerminalDrains(t *testing.T) {
 	t.Parallel()
@@ -291,14 +297,7 @@ func TestClosedTerminalDrains(t *testing.T) {
 	if err := s.command.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	bob.send(`{"type":200,"data":"m1"}`)
-	if _, code := bob.next(); code != 1001 {
-		t.Errorf("closed with %d, want 1001", code)
-	}
-	<-s.ended
-	if code := s.command.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("exit code %d, want 0: %s", code, s.output())
-	}
+	endsWhenConfirmed(t, s, bob)
 }
 
 // TestNohup has the server started so that it outlives its terminal.

@@ -3,7 +3,7 @@
 -- KEYS: known of the bucket, then for each receipt its marker, and the list of its origin and its state. ARGV: for each k, what
 -- the record says of the receipt, and the receipt from '::r' on, with the number that is right unless the inbox has a larger one.
 -- Returns 1.
-local KEYS, ARGV, call, pcall, sub, byte, pack, unp = KEYS, ARGV, redis.call, redis.pcall, string.sub, string.byte, struct.pack, struct.unpack
+local KEYS, ARGV, call, pcall, sub, pack, unp = KEYS, ARGV, redis.call, redis.pcall, string.sub, struct.pack, struct.unpack
 local n, ks, origins = #ARGV / 3, {}, {}
 for i = 1, n do
   ks[i] = ARGV[3 * i - 2]
